@@ -1,0 +1,180 @@
+package mailing
+
+import (
+	"context"
+	"time"
+)
+
+// Mail is one rendered mail.
+type Mail struct {
+	To string // deliverable address
+	// Data is the template data: {"subject":…,"html":…,"text":…} as JSON.
+	Data []byte
+	// Tag names batch and entry (see [Tag]); events come back with it.
+	Tag string
+}
+
+// Call is one hand-over to the mail service: up to 50 mails of one organization.
+type Call struct {
+	Organization string
+	From         string // formatted sender
+	ReplyTo      string
+	Mailing      string // "" for single mails
+	Mails        []Mail
+}
+
+// Fault is what became of one mail at hand-over (mail.md 2.3).
+type Fault int
+
+const (
+	// Taken: the service will send it.
+	Taken Fault = iota
+	// Throttled: surely not taken, and no fault of the recipient's.
+	Throttled
+	// Transient: surely not taken; may be tried a few times.
+	Transient
+	// Unclear: refused with a text that tells nothing; tried once more.
+	Unclear
+	// Rejected: this mail can never be sent.
+	Rejected
+	// Misconfigured: nobody can be mailed until the set-up is mended.
+	Misconfigured
+	// QuotaUsed: nobody can be mailed until the day's quota has room.
+	QuotaUsed
+	// Unknown: it may or may not have been taken.
+	Unknown
+)
+
+// Receipt answers for one mail of a call.
+type Receipt struct {
+	Fault     Fault
+	MessageID string // when Taken
+	Reason    string // a stable code or the service's words, without addresses
+}
+
+// Account is what the mail service grants.
+type Account struct {
+	Rate        float64 // mails a second; 0 is no limit
+	DailyQuota  float64 // mails in 24 hours; 0 or less is no limit
+	SentLastDay float64
+	Enabled     bool
+	Reason      string // why not enabled
+}
+
+// Mailer is the mail service. Send answers for every mail, in order; it never
+// sends a mail twice by itself.
+type Mailer interface {
+	Send(ctx context.Context, call Call) []Receipt
+}
+
+// Accounts tells what the mail service grants now.
+type Accounts interface {
+	Account(ctx context.Context) (Account, error)
+}
+
+// Bells are the queues. A bell that cannot be rung is no loss: the sweep rings again.
+type Bells interface {
+	Ring(ctx context.Context, bells ...Bell) error
+}
+
+// Pace is the one pace of the whole account: a reservation of time for every
+// mail (GCRA), read and moved by all who send.
+type Pace struct {
+	Rate        float64   `json:"rate"`       // mails a second granted; 0 is no limit
+	Factor      float64   `json:"factor"`     // lowered by throttling, raised by clean minutes; 0 is 1
+	DailyQuota  float64   `json:"dailyQuota"` // 0 is no limit
+	SentLastDay float64   `json:"sentLastDay"`
+	Enabled     bool      `json:"enabled"`
+	Reason      string    `json:"reason,omitempty"`
+	Until       time.Time `json:"until,omitzero"` // time up to which the bulk rate is reserved
+	ReadAt      time.Time `json:"readAt,omitzero"`
+	LoweredAt   time.Time `json:"loweredAt,omitzero"`
+}
+
+const (
+	// bulkShare is what a mailing may use of the rate, less bulkReserve; the
+	// rest is for single mails, which are never stuck behind one (H17).
+	bulkShare   = 0.9
+	bulkReserve = 2.0
+	// quotaShare is where bulk stops in the day's quota.
+	quotaShare = 0.8
+)
+
+// BulkRate is the rate of mailings, 0 for no limit.
+func (p *Pace) BulkRate() float64 {
+	if p.Rate <= 0 {
+		return 0
+	}
+	rate := p.Rate * bulkShare
+	if rate > 2*bulkReserve {
+		rate -= bulkReserve
+	} else {
+		rate /= 2 // an account of a few mails a second still sends
+	}
+	if p.Factor > 0 {
+		rate *= p.Factor
+	}
+	return rate
+}
+
+// BulkQuotaLeft is how many mails mailings may still send today; negative
+// means that there is no limit.
+func (p *Pace) BulkQuotaLeft() float64 {
+	if p.DailyQuota <= 0 {
+		return -1
+	}
+	return max(0, p.DailyQuota*quotaShare-p.SentLastDay)
+}
+
+// reserve takes n mails' worth of the bulk rate and says how long to wait for them.
+func (p *Pace) reserve(now time.Time, n int) time.Duration {
+	p.SentLastDay += float64(n)
+	rate := p.BulkRate()
+	if rate == 0 {
+		return 0
+	}
+	if p.Until.Before(now) {
+		p.Until = now
+	}
+	wait := p.Until.Sub(now)
+	p.Until = p.Until.Add(time.Duration(float64(n) / rate * float64(time.Second)))
+	return wait
+}
+
+// lower is what throttling does to the pace; it is done at most once a second.
+func (p *Pace) lower(now time.Time) {
+	if now.Sub(p.LoweredAt) < time.Second {
+		return
+	}
+	if p.Factor == 0 {
+		p.Factor = 1
+	}
+	p.Factor, p.LoweredAt = max(0.05, p.Factor*0.7), now
+}
+
+// Read takes in what the account grants now, and raises a lowered pace by 5 %
+// for every clean minute.
+func (p *Pace) Read(a Account, now time.Time) {
+	if p.Factor > 0 && p.Factor < 1 && now.Sub(p.LoweredAt) >= time.Minute {
+		p.Factor, p.LoweredAt = min(1, p.Factor+0.05), now
+	}
+	p.Rate, p.DailyQuota, p.SentLastDay, p.Enabled, p.Reason, p.ReadAt = a.Rate, a.DailyQuota, a.SentLastDay, a.Enabled, a.Reason, now
+}
+
+// Lanes is how many lanes a mailing is worth at this pace: one for every 50
+// mails a second, 1 to 16.
+func (p *Pace) Lanes() int {
+	if rate := p.BulkRate(); rate > 0 {
+		return max(1, min(int(rate/50)+1, 16))
+	}
+	return 16
+}
+
+// PerBatch is how many mails of at most bound encoded bytes make a batch.
+func (p *Pace) PerBatch(bound int) int {
+	n := min(MaxBatch, MaxCall/max(bound, 1))
+	if rate := p.BulkRate(); rate > 0 {
+		n = min(n, int(rate))
+	}
+	return max(n, 1)
+}

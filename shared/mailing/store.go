@@ -1,0 +1,84 @@
+package mailing
+
+import (
+	"context"
+	"time"
+
+	"github.com/memberkey/memberkey/shared/activity"
+	"github.com/memberkey/memberkey/shared/link"
+	"github.com/memberkey/memberkey/shared/organization"
+	"github.com/memberkey/memberkey/shared/profile"
+)
+
+// Store is what this package needs to read, strongly consistent, and its
+// transactions. Absent things are nil, except where a method says otherwise.
+type Store interface {
+	// Organization answers a not-found problem where there is none.
+	Organization(ctx context.Context, id string) (*organization.Settings, error)
+	// Profile answers a not-found problem where there is none.
+	Profile(ctx context.Context, org string, id profile.ID) (*profile.Profile, error)
+	// Profiles leaves out those that do not exist.
+	Profiles(ctx context.Context, org string, ids []profile.ID) (map[profile.ID]*profile.Profile, error)
+	Targets(ctx context.Context, org string, of ...*profile.Profile) (profile.Targets, error)
+	// ProfilesByMailbox walks all profiles in order of mailbox.
+	ProfilesByMailbox(ctx context.Context, org, cursor string, limit int) (ids []profile.ID, next string, err error)
+	AtMailbox(ctx context.Context, org, mailbox string, limit int) ([]profile.ID, error)
+
+	// Mailing answers a not-found problem where there is none.
+	Mailing(ctx context.Context, org, id string) (*Mailing, error)
+	Mailings(ctx context.Context, org, cursor string, limit int) ([]*Mailing, string, error)
+	Content(ctx context.Context, org, id string) (*Content, error)
+	Frozen(ctx context.Context, org, id string, generation int) (*Content, error)
+	Lanes(ctx context.Context, org, id string, generation int) ([]*Lane, error)
+	Batches(ctx context.Context, org, id string, generation, lane, from, limit int) ([]*Batch, bool, error)
+	Batch(ctx context.Context, name Batch) (*Batch, error)
+	LastSingle(ctx context.Context, org string, id profile.ID) (*Batch, error)
+	Stretches(ctx context.Context, org, id string, generation int, cursor string, limit int) ([]*Stretch, string, error)
+	StretchAt(ctx context.Context, org, id string, generation int, place string) (*Stretch, error)
+	Request(ctx context.Context, org, id string) (*Request, error)
+	Pace(ctx context.Context) (*Pace, error)
+	Due(ctx context.Context, now time.Time, limit int) ([]Bell, error)
+
+	// Update runs fn and stores what it put, all or nothing; it runs fn again
+	// when something that fn read has changed meanwhile.
+	Update(ctx context.Context, fn func(Tx) error) error
+}
+
+// Tx is a transaction.
+type Tx interface {
+	Profile(org string, id profile.ID) (*profile.Profile, error)
+	PutProfile(*profile.Profile) error
+	Mailing(org, id string) (*Mailing, error)
+	MailingExists(org, id string) (bool, error)
+	PutMailing(m *Mailing, due time.Time)
+	DeleteMailing(org, id string)
+	PutContent(org, id string, c *Content)
+	PutFrozen(org, id string, generation int, c *Content)
+	Lane(org, id string, generation, number int) (*Lane, error)
+	PutLane(l *Lane, due time.Time)
+	// PutTally stores a lane whose tally alone changed.
+	PutTally(l *Lane) error
+	Batch(name Batch) (*Batch, error)
+	PutBatch(b *Batch, due time.Time)
+	// PutOutcome stores a batch of which events changed outcomes alone: when
+	// it is due stays, unless it is finished.
+	PutOutcome(b *Batch) error
+	// Asked is the zero Asked for a mailbox that did not ask lately.
+	Asked(org, mailboxHash string) (*Asked, error)
+	PutAsked(org, mailboxHash string, a *Asked, expires time.Time)
+	PutLast(org string, id profile.ID, batch string, at time.Time)
+	PutStretch(*Stretch)
+	Request(org, id string) (*Request, error)
+	PutRequest(r *Request, due time.Time)
+	DeleteRequest(org, id string)
+	Pace() (*Pace, error)
+	PutPace(*Pace)
+	PutPage(*link.Page)
+	AddActivity(activity.Entry)
+	// Postpone moves the due time of whatever a bell names, if it is still there.
+	Postpone(b Bell, due time.Time) error
+}
+
+// Place is a profile's place in the order of mailboxes, in which audiences are
+// walked: people who share a mailbox stand together.
+func Place(p *profile.Profile) string { return p.Mailbox + "#" + string(p.ID) }
