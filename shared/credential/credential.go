@@ -22,13 +22,13 @@ const (
 	ByStaff  Setter = "staff"
 )
 
-// Credential is one username and what it opens. There is one for every
-// username, with or without a password: it is the claim of the name (H4).
+// Credential is what opens a profile's login. The username is no part of it: it
+// is claimed beside the profile (profile.Username), so that people can be found,
+// mailed and renamed without any access to hashes (H24).
 type Credential struct {
 	Organization string        `json:"organization"`
-	Username     string        `json:"username"` // normalised
 	Profile      profile.ID    `json:"profile"`
-	Hash         password.Hash `json:"-"` // "" while no password is set; the store writes it
+	Hash         password.Hash `json:"-"` // the store writes it
 
 	SetAt      time.Time `json:"setAt,omitzero"` // when the password was set
 	SetBy      Setter    `json:"setBy,omitempty"`

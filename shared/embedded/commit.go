@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 
 	"github.com/memberkey/memberkey/shared/store"
@@ -82,6 +83,10 @@ func (db *DB) commitGroups() {
 	defer close(db.committed)
 	group := make([]*request, 0, maxGroupRequests)
 	for r := range db.requests {
+		// The callers whom the last group answered are ready to run, and the
+		// first to do so woke this goroutine: without a turn for the others
+		// every second group would be of one.
+		runtime.Gosched()
 		group = db.gather(append(group[:0], r))
 		err := db.commitGroup(group)
 		for _, r := range group {
@@ -119,6 +124,7 @@ func (db *DB) commitGroup(group []*request) error {
 	if err != nil {
 		return fmt.Errorf("embedded: beginning a commit: %w", err)
 	}
+	db.giveBack(tx)
 	overlay := newOverlay(db, tx)
 	for _, r := range group {
 		if !overlay.holds(r.checks) {
@@ -146,11 +152,10 @@ func (db *DB) commitGroup(group []*request) error {
 // overlay is the state of the items that a group reads and writes, as it is
 // after the requests decided so far.
 type overlay struct {
-	db      *DB
-	tx      *bolt.Tx
-	buckets buckets
-	items   map[string]*state
-	rev     uint64
+	tx     *bolt.Tx
+	stored lookup
+	items  map[string]*state
+	rev    uint64
 }
 
 type state struct {
@@ -174,11 +179,10 @@ const _ = uint(1<<revBits - 1 - maxGroupRequests*maxKeys)
 
 func newOverlay(db *DB, tx *bolt.Tx) *overlay {
 	return &overlay{
-		db:      db,
-		tx:      tx,
-		buckets: buckets{tx: tx},
-		items:   make(map[string]*state),
-		rev:     uint64(tx.ID()) << revBits,
+		tx:     tx,
+		stored: lookup{db: db, tx: tx},
+		items:  make(map[string]*state),
+		rev:    uint64(tx.ID()) << revBits,
 	}
 }
 
@@ -187,9 +191,7 @@ func (o *overlay) state(slot []byte) *state {
 		return s
 	}
 	s := &state{slot: slot}
-	v := o.buckets.items(slot).Get(slot[1:])
-	o.db.touch(o.tx, lookupCost)
-	if len(v) >= headerLen {
+	if v := o.stored.get(slot); len(v) >= headerLen {
 		s.storedRev, _, s.storedDue = header(v)
 		s.rev, s.due = s.storedRev, s.storedDue
 	}
@@ -231,7 +233,7 @@ func (o *overlay) flush() (written bool, err error) {
 
 	var moved [tables][]dueChange
 	for _, s := range changed {
-		bucket := o.buckets.items(s.slot)
+		bucket := o.tx.Bucket(itemBuckets[s.slot[0]]) // bbolt keeps it
 		if s.value == nil {
 			err = bucket.Delete(s.slot[1:])
 		} else {

@@ -181,10 +181,9 @@ func (db *DB) GetMany(ctx context.Context, keys []store.Key) ([]*store.Item, err
 
 	items := make([]*store.Item, len(keys))
 	err := db.view(ctx, func(tx *bolt.Tx) error {
-		buckets := buckets{tx: tx}
+		lookup := lookup{db: db, tx: tx}
 		for _, i := range order {
-			v := buckets.items(slots[i]).Get(slots[i][1:])
-			db.touch(tx, lookupCost+len(v))
+			v := lookup.get(slots[i])
 			if v == nil {
 				continue
 			}
@@ -231,7 +230,7 @@ func (db *DB) Query(ctx context.Context, r store.Range) (items []store.Item, mor
 			items = append(items, item)
 			cost += len(k) + len(v)
 		}
-		db.touch(tx, cost)
+		db.touch(cost)
 		return nil
 	})
 	if err != nil {
@@ -282,7 +281,7 @@ func (db *DB) Due(ctx context.Context, table store.Table, until int64, limit int
 		c := tx.Bucket(dueBuckets[number]).Cursor()
 		for k, _ := c.First(); k != nil && len(items) < limit && dueOf(k) <= until; k, _ = c.Next() {
 			v := bodies.Get(k[dueLen:])
-			db.touch(tx, lookupCost+len(v))
+			db.touch(lookupCost + len(v))
 			item, err := decode(keyOf(table, k[dueLen:]), v)
 			if err != nil {
 				return err
@@ -308,18 +307,26 @@ func (db *DB) view(ctx context.Context, read func(*bolt.Tx) error) error {
 	return err
 }
 
-// buckets looks each bucket up once in a transaction.
-type buckets struct {
-	tx    *bolt.Tx
-	known [tables]*bolt.Bucket
+// lookup finds single items in one transaction, with one cursor a table.
+type lookup struct {
+	db      *DB
+	tx      *bolt.Tx
+	cursors [tables]*bolt.Cursor
 }
 
-func (b *buckets) items(slot []byte) *bolt.Bucket {
-	number := slot[0]
-	if b.known[number] == nil {
-		b.known[number] = b.tx.Bucket(itemBuckets[number])
+// get returns nil where there is no item.
+func (l *lookup) get(slot []byte) []byte {
+	c := l.cursors[slot[0]]
+	if c == nil {
+		c = l.tx.Bucket(itemBuckets[slot[0]]).Cursor()
+		l.cursors[slot[0]] = c
 	}
-	return b.known[number]
+	k, v := c.Seek(slot[1:])
+	if !bytes.Equal(k, slot[1:]) {
+		v = nil
+	}
+	l.db.touch(lookupCost + len(v))
+	return v
 }
 
 // tables is how many there are; a slot names one by its place in store.Tables.

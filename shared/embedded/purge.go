@@ -59,7 +59,8 @@ func (db *DB) expired(ctx context.Context, number int, table store.Table, from [
 				expired = append(expired, store.Check{Key: keyOf(table, k), Rev: rev})
 			}
 		}
-		db.touch(tx, cost)
+		db.touch(cost)
+		db.giveBack(tx)
 		return nil
 	})
 	return expired, next, err

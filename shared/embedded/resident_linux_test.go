@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"regexp"
-	"runtime/debug"
 	"strconv"
 	"testing"
 
@@ -13,8 +12,8 @@ import (
 	"github.com/memberkey/memberkey/shared/store"
 )
 
-// Walking and looking up all of a file that is much larger than what may stay
-// resident leaves it within bounds.
+// A store that is written, walked and looked up, all of a file that is
+// much larger than what may stay resident, stays within bounds.
 func TestResidentSizeIsBounded(t *testing.T) {
 	const (
 		items   = 1200
@@ -23,48 +22,48 @@ func TestResidentSizeIsBounded(t *testing.T) {
 		perPage = 20
 	)
 	db := open(t, file(t), embedded.Options{NoSync: true})
-	defer debug.FreeOSMemory() // for the tests that come after
-
-	most := int64(0)
 	base := resident(t, "RssFile")
-	look := func() { most = max(most, resident(t, "RssFile")-base) }
-
-	value := bytes.Repeat([]byte("x"), size)
 	key := func(i int) store.Key {
 		return store.Key{Table: store.Mailings, Partition: "p", Sort: fmt.Sprintf("%04d", i)}
 	}
-	for i := 0; i < items; i += perPage {
+	value := bytes.Repeat([]byte("x"), size)
+	work := func(name string, step func(i int), steps int) {
+		most := int64(0)
+		for i := range steps {
+			step(i)
+			most = max(most, resident(t, "RssFile")-base)
+		}
+		t.Logf("%s: at most %d MiB of the file were resident", name, most>>20)
+		if most > atMost {
+			t.Errorf("%s: %d MiB of the file were resident, want at most %d", name, most>>20, atMost>>20)
+		}
+	}
+	work("writing", func(i int) {
 		var writes []store.Write
 		for j := range perPage {
-			writes = append(writes, store.Write{Item: store.Item{Key: key(i + j), Value: value}})
+			writes = append(writes, store.Write{Item: store.Item{Key: key(i*perPage + j), Value: value}})
 		}
 		commit(t, db, nil, writes...)
-		look()
-	}
-	seen := 0
-	for r, more := (store.Range{Table: store.Mailings, Partition: "p", Limit: perPage}), true; more; {
-		var page []store.Item
-		var err error
-		if page, more, err = db.Query(t.Context(), r); err != nil {
-			t.Fatal(err)
+	}, items/perPage)
+
+	r := store.Range{Table: store.Mailings, Partition: "p", Limit: perPage}
+	work("walking", func(i int) {
+		page, more, err := db.Query(t.Context(), r)
+		if err != nil || len(page) != perPage || more != (i < items/perPage-1) {
+			t.Fatalf("page %d: %d items, more %t, %v", i, len(page), more, err)
 		}
-		seen += len(page)
-		r.After = page[len(page)-1].Sort
-		look()
-	}
-	if seen != items {
-		t.Fatalf("%d items, want %d", seen, items)
-	}
-	for i := range items {
+		r.After = page[perPage-1].Sort
+		commit(t, db, nil, put(store.Mailings, "cursor", "c", r.After))
+	}, items/perPage)
+
+	work("looking up", func(i int) {
 		if item := get(t, db, key(i*7%items)); !bytes.Equal(item.Value, value) {
 			t.Fatalf("item %d is not as written", i)
 		}
-		look()
-	}
-	t.Logf("resident of the file: at most %d MiB of %d", most>>20, items*size>>20)
-	if most > atMost {
-		t.Errorf("%d MiB of the file were resident, want at most %d", most>>20, atMost>>20)
-	}
+		if i%perPage == 0 {
+			commit(t, db, nil, put(store.Mailings, "cursor", "c", ""))
+		}
+	}, items)
 }
 
 // resident reads a line of /proc/self/status, in bytes.

@@ -9,11 +9,11 @@
 // [Handler] of them:
 //
 //	httpapi.Routes{
-//		"GET /api/profiles/{id}":       httpapi.Staff(organization.ViewProfiles, s.read),
-//		"PATCH /api/profiles/{id}":     httpapi.Staff(organization.EditProfiles, s.edit),
-//		"POST /api/profile-imports":    httpapi.Staff(organization.EditProfiles, s.load).Limit(4 << 20),
-//		"GET /api/sign-in":             httpapi.Public(s.signIn),
-//		"GET /portal/{org}/sign-in":    httpapi.Page(s.signInPage),
+//		"GET /api/profiles/{id}":    httpapi.Staff(organization.ViewProfiles, s.read),
+//		"PATCH /api/profiles/{id}":  httpapi.Staff(organization.EditProfiles, s.edit),
+//		"POST /api/profile-imports": httpapi.Staff(organization.EditProfiles, s.load).Limit(httpapi.ImportLimit),
+//		"GET /api/sign-in":          httpapi.Public(s.signIn),
+//		"GET /portal/{org}/sign-in": httpapi.Page(s.signInPage),
 //	}.Handler(httpapi.Config{Log: log})
 //
 // A key that begins with HEAD needs no entry: the GET beside it answers,
@@ -25,16 +25,17 @@
 // comes from; what is not named there cannot be sent:
 //
 //	type edit struct {
-//		ID      string           `path:"id"`
-//		Version httpapi.Version  `header:"if-match"`
+//		ID      string                 `path:"id"`
+//		Version httpapi.Version        `header:"if-match"` // always required
 //		Key     httpapi.IdempotencyKey `header:"idempotency-key,required"`
-//		Check   bool             `query:"check"`
-//		Body    profile.Edit     `body:"json"`
+//		Check   bool                   `query:"check"`
+//		Body    profile.Edit           `body:"json"`
 //	}
 //
 // A path, query or header field is a string, int, bool, []string (repeated or
 // with commas), a pointer to one of the first three, or an
-// encoding.TextUnmarshaler such as time.Time. A body is "json" (see
+// encoding.TextUnmarshaler such as time.Time, [Version], [IdempotencyKey] or
+// [Cursor]. Structs may be embedded. A body is "json" (see
 // [DecodeJSON]) or "csv" (string or []byte, as sent).
 //
 // # Output

@@ -1166,20 +1166,13 @@ func (r *run) values(p *profile.Profile) message.Values {
 	}
 }
 
-// mailboxTaken says whether somebody at the mailbox has it as username. Only
-// they can: a username with an @ is an address of its profile (H4).
+// mailboxTaken says whether somebody has the mailbox as username.
 func (r *run) mailboxTaken(ctx context.Context, org, mailbox string) (bool, error) {
-	ids, err := r.Store.AtMailbox(ctx, org, mailbox, 2*MaxPerMail)
-	if err != nil || len(ids) < 2 {
-		return false, err
+	if mailbox == "" {
+		return false, nil
 	}
-	all, err := r.Store.Profiles(ctx, org, ids)
-	for _, p := range all {
-		if p.Username == mailbox {
-			return true, err
-		}
-	}
-	return false, err
+	id, err := r.Store.Claim(ctx, org, mailbox)
+	return id != "", err
 }
 
 // open lists the entries that have a recipient of that outcome.

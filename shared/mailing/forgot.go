@@ -19,19 +19,12 @@ import (
 // Forgot answers requests for a forgot-login mail, behind the queue: what the
 // member sees was the same for everybody, before anything was looked up (H12).
 type Forgot struct {
-	Store ForgotStore
+	Store Store
 	Bells Bells
 	Now   func() time.Time
 	NewID func(time.Time) string
 	Timing
 	Log *slog.Logger
-}
-
-// ForgotStore adds what only forgot login needs.
-type ForgotStore interface {
-	Store
-	// ByUsername finds the profile that has a username; "" where nobody has it.
-	ByUsername(ctx context.Context, org, username string) (profile.ID, error)
 }
 
 // Asked is when a mailbox asked lately; it bounds how much mail strangers can
@@ -183,7 +176,7 @@ func (f *Forgot) meant(ctx context.Context, req *Request) (ids []profile.ID, err
 		}
 		return nil, err
 	}
-	id, err := f.Store.ByUsername(ctx, req.Organization, string(name))
+	id, err := f.Store.Claim(ctx, req.Organization, string(name))
 	if err != nil {
 		return nil, err
 	}

@@ -22,6 +22,8 @@ type Store interface {
 	Targets(ctx context.Context, org string, of ...*profile.Profile) (profile.Targets, error)
 	// ProfilesByMailbox walks all profiles in order of mailbox.
 	ProfilesByMailbox(ctx context.Context, org, cursor string, limit int) (ids []profile.ID, next string, err error)
+	// Claim tells who has a username; "" where it is free.
+	Claim(ctx context.Context, org, username string) (profile.ID, error)
 	AtMailbox(ctx context.Context, org, mailbox string, limit int) ([]profile.ID, error)
 
 	// Mailing answers a not-found problem where there is none.

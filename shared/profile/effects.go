@@ -144,8 +144,6 @@ func (p *Plan) targets(before, after map[ID]*Profile, profiles func([]ID) (map[I
 		now[id] = s
 		if before[id] != nil {
 			then[id] = before[id]
-		} else {
-			delete(then, id)
 		}
 	}
 	return then, now, nil

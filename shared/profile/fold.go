@@ -38,25 +38,27 @@ func fold(s string) string {
 		}
 		b.WriteRune(r)
 	}
+	folded := b.String()
+	if isASCII(folded) {
+		return folded
+	}
 	// Hangul syllables came apart above; put them together again, so that a
 	// character is what people call one.
-	return norm.NFKC.String(b.String())
+	return norm.NFKC.String(folded)
 }
 
 // words are the folded words of a name. A hyphen, a dot or a blank ends one;
 // an apostrophe does not: O'Brien is found by "obrien" and by "o'brien".
 func words(s string) []string {
-	folded := strings.Map(func(r rune) rune {
-		switch {
-		case r == '\'', r == '’', r == '‘', r == 'ʼ', r == 'ʻ', r == '`', r == '´':
-			return -1
-		case unicode.IsLetter(r), unicode.IsNumber(r), unicode.Is(unicode.Mc, r):
-			return r
+	return strings.FieldsFunc(apostrophes.Replace(fold(s)), func(r rune) bool {
+		if r < utf8.RuneSelf {
+			return (r < 'a' || r > 'z') && (r < '0' || r > '9')
 		}
-		return ' '
-	}, fold(s))
-	return strings.Fields(folded)
+		return !unicode.IsLetter(r) && !unicode.IsNumber(r) && !unicode.Is(unicode.Mc, r)
+	})
 }
+
+var apostrophes = strings.NewReplacer("'", "", "’", "", "‘", "", "ʼ", "", "ʻ", "", "`", "", "´", "")
 
 // ideographic is a character that is a word or a syllable of its own, so that
 // one of them says as much as several letters.

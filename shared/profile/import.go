@@ -9,6 +9,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"golang.org/x/text/unicode/norm"
+
 	"github.com/memberkey/memberkey/shared/problem"
 	"github.com/memberkey/memberkey/shared/username"
 )
@@ -16,6 +18,13 @@ import (
 // MaxFile is the largest import, in bytes. Lambda takes 6 MB a request, less
 // what base64 adds.
 const MaxFile = 4 << 20
+
+// MaxRows is the most rows of a file. A file of full rows reaches MaxFile
+// first; this bounds what one of empty-looking rows can cost.
+const MaxRows = 50_000
+
+// maxCells bounds a line before it is taken apart.
+const maxCells = 1000
 
 // The columns of an import, as their headers are written.
 const (
@@ -95,7 +104,7 @@ func (f *File) Has(id ID) bool {
 // separated by comma, semicolon or tab, quoted as in RFC 4180. What makes the
 // file as a whole unreadable is the error (a *problem.Problem: csv_too_large,
 // csv_encoding, csv_empty, csv_column_unknown, csv_column_twice,
-// csv_column_missing, csv_quotes); a fault of one row refuses that row only.
+// csv_column_missing, csv_cells, csv_rows, csv_quotes); a fault of one row refuses that row only.
 // Rows without any text are passed over.
 func ReadCSV(body []byte) (*File, error) {
 	if len(body) > MaxFile {
@@ -105,7 +114,11 @@ func ReadCSV(body []byte) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := newRecords(body)
+	comma := separator(body)
+	if err := checkLines(body, byte(comma)); err != nil {
+		return nil, err
+	}
+	r := newRecords(body, comma)
 	header, _, err := r.next()
 	if errors.Is(err, io.EOF) {
 		return nil, problem.New(problem.Invalid, "csv_empty", "", "The file is empty. Please export it again and try once more.")
@@ -120,6 +133,8 @@ func ReadCSV(body []byte) (*File, error) {
 	for {
 		cells, number, err := r.next()
 		switch {
+		case len(f.Rows) > MaxRows:
+			return nil, problem.Newf(problem.TooLarge, "csv_rows", "", "The file has more than %d rows. Please split it and import the parts one after the other.", MaxRows)
 		case errors.Is(err, io.EOF):
 			if len(f.Rows) == 0 {
 				return nil, problem.New(problem.Invalid, "csv_empty", "", "The file has a header but no rows. Please export it again and try once more.")
@@ -181,6 +196,18 @@ func decode(body []byte) ([]byte, error) {
 	return bytes.TrimPrefix(body, []byte("\uFEFF")), nil
 }
 
+// checkLines refuses a line of so many cells that taking it apart would cost
+// far more memory than the file itself.
+func checkLines(body []byte, comma byte) error {
+	number := 0
+	for line := range bytes.Lines(body) {
+		if number++; len(line) > maxCells && bytes.Count(line, []byte{comma}) > maxCells {
+			return problem.Newf(problem.Invalid, "csv_cells", "", "Line %d has more than %d cells. Please export the file again.", number, maxCells)
+		}
+	}
+	return nil
+}
+
 // records reads CSV records and numbers them as a spreadsheet does: a cell
 // with line breaks is still one row, and an empty line is a row too.
 type records struct {
@@ -190,9 +217,9 @@ type records struct {
 	spans  bool
 }
 
-func newRecords(body []byte) *records {
+func newRecords(body []byte, comma rune) *records {
 	r := csv.NewReader(bytes.NewReader(body))
-	r.Comma = separator(body)
+	r.Comma = comma
 	r.FieldsPerRecord = -1
 	return &records{body: body, csv: r}
 }
@@ -342,7 +369,7 @@ func readRow(columns, cells []string, number int) Row {
 		case ColumnRelatedTo:
 			row.relationTold, relation.To = true, ID(text)
 		case ColumnRelationship:
-			relation.Kind = text
+			relation.Kind = norm.NFC.String(text)
 		case ColumnMainContact:
 			row.mainTold, mainContact = true, row.flag(column, text)
 		case ColumnCanEdit:

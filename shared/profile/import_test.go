@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -26,6 +27,9 @@ func (m memory) stored() profile.Stored {
 func (m memory) profiles(ids []profile.ID) (map[profile.ID]*profile.Profile, error) {
 	found := map[profile.ID]*profile.Profile{}
 	for _, id := range ids {
+		if !id.Valid() {
+			return nil, fmt.Errorf("asked for %q", id)
+		}
 		if m[id] != nil {
 			found[id] = m[id]
 		}
@@ -263,7 +267,8 @@ func TestImportForms(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m := memory{}
 			load(t, m, body)
-			if diff := cmp.Diff(want, m); diff != "" {
+			if !reflect.DeepEqual(want, m) { // far quicker than looking for the difference
+				diff := cmp.Diff(want, m)
 				t.Error(diff[:min(len(diff), 2000)])
 			}
 		})
@@ -287,6 +292,8 @@ func TestReadCSVRefusesFiles(t *testing.T) {
 		"UTF-16 with mark":      {"\xff\xfeP\x00r\x00", "csv_encoding", ""},
 		"UTF-16 without mark":   {"P\x00r\x00o\x00", "csv_encoding", ""},
 		"too large":             {header + strings.Repeat("x", profile.MaxFile), "csv_too_large", ""},
+		"too many rows":         {header + strings.Repeat("1\n", profile.MaxRows+1), "csv_rows", ""},
+		"too many cells":        {header + strings.Repeat(",", 2000), "csv_cells", ""},
 		"quote never closed":    {header + "1,individual,active,\"Ana\n2,individual,active,Ben\n", "csv_quotes", ""},
 		"quote closed later":    {header + "1,individual,active,\"Ana\n2,individual,active,\"Ben\"\n", "csv_quotes", ""},
 		"quote swallows a row":  {header + "1,individual,active,\"Ana\n2,individual,active,Ben\",,,,\n", "csv_quotes", ""},
@@ -347,6 +354,10 @@ func TestRowFaults(t *testing.T) {
 		"and round a circle": {
 			[]string{"5,individual,Ana,,,active,,6,Spouse,,", "6,individual,Ben,,,active,,5,Spouse,Z,"},
 			[]string{"2:Related To:relation_refused", "3:Main Contact:flag_invalid"}},
+		"a kind in another encoding": {[]string{company, "5,individual,Ana,,,active,,1,Associe\u0301,,"}, nil},
+		"and round a wider one": {
+			[]string{"5,individual,Ana,,,active,,6,Spouse,,", "6,individual,Ben,,,active,,7,Spouse,Z,", "7,individual,Eve,,,active,,5,Spouse,,"},
+			[]string{"2:Related To:relation_refused", "3:Main Contact:flag_invalid", "4:Related To:relation_refused"}},
 		"a third main contact": {
 			[]string{company, "5,individual,Ana,,,active,,1,Owner,Y,", "6,individual,Ben,,,active,,1,Former Owner,Y,", "7,individual,Eve,,,active,,1,Owner,y,", "8,individual,Dan,,,active,,1,Owner,Yes,"},
 			[]string{"6:Main Contact:main_contacts_full"}},
@@ -371,6 +382,10 @@ func TestMainContactsAgainstTheStore(t *testing.T) {
 	third := "7,individual,Eve,,,active,,1,Owner,Y,"
 	if diff := cmp.Diff([]string{"2:Main Contact:main_contacts_full"}, codes(plan(t, m, fileOf(third)).Errors)); diff != "" {
 		t.Error(diff)
+	}
+	// Those who have the places keep them, whatever else of them changes.
+	if p := plan(t, m, fileOf("6,individual,Ben,,,active,,1,Owner,Y,Y")); len(p.Errors) > 0 || p.Steps[0].Action != profile.ActionUpdate {
+		t.Errorf("%v", codes(p.Errors))
 	}
 	// One who gives the place up in the same file makes room, wherever the row stands.
 	p := load(t, m, fileOf(third, "6,individual,Ben,,,active,,1,Former Owner,Y,"))
@@ -416,6 +431,15 @@ func TestEmailsInAnImport(t *testing.T) {
 	}
 }
 
+func TestUsernameApartFromTheEmailNeedsNoWarning(t *testing.T) {
+	m := memory{}
+	load(t, m, fileOf("5,individual,Ana,,ana@example.org,active,,,,,"))
+	m["5"].Username = "ana.garcia"
+	if p := plan(t, m, fileOf("5,individual,Ana,,ana@example.com,active,,,,,")); len(p.Warnings) > 0 || !p.Steps[0].Change.EmailChanged {
+		t.Errorf("%v", codes(p.Warnings))
+	}
+}
+
 func TestWhatAFileDoesNotTellStays(t *testing.T) {
 	m := memory{}
 	load(t, m, fileOf("1,organization,,Adams,,active,,,,,", "5,individual,Ana,Adams,ana@example.org,active,2001-02-03,1,Owner,Y,Y"))
@@ -457,6 +481,7 @@ func TestRelationsInAnImport(t *testing.T) {
 		"one of staff to the same":      {[]profile.Relation{staff("1", "Employee")}, "1,Owner", []profile.Relation{file("1", "Owner")}, nil},
 		"two to the same, by kind":      {[]profile.Relation{file("1", "Employee"), staff("1", "Owner")}, "1,Employee", []profile.Relation{file("1", "Employee"), staff("1", "Owner")}, nil},
 		"two to the same, kind changes": {[]profile.Relation{staff("1", "Owner"), file("1", "Employee")}, "1,Billing Contact", []profile.Relation{staff("1", "Owner"), file("1", "Billing Contact")}, nil},
+		"kind in another encoding":      {[]profile.Relation{file("1", "Employee"), staff("1", "Associé")}, "1,Associe\u0301", []profile.Relation{file("1", "Associé")}, nil},
 		"opened again":                  {[]profile.Relation{staff("1", "Former Owner")}, "1,Owner", []profile.Relation{file("1", "Owner")}, []string{"2:Relationship:relation_reopened"}},
 	}
 	for name, tt := range tests {
@@ -482,6 +507,29 @@ func TestRelationsInAnImport(t *testing.T) {
 				t.Errorf("again: %+v", again.Steps[0].Change)
 			}
 		})
+	}
+}
+
+// A long chain of relations, or a crowd around one member, is no reason to
+// take long.
+func TestPlanOfUnusualShapes(t *testing.T) {
+	const n = 20_000
+	var chain, crowd []string
+	for i := range n {
+		chain = append(chain, fmt.Sprintf("%d,individual,Ana,,,active,,%d,Spouse,,", i, i+1))
+		crowd = append(crowd, fmt.Sprintf("%d,individual,Ana,,,active,,%d,Owner,Y,", i, n))
+	}
+	broken := plan(t, memory{}, fileOf(append(chain, fmt.Sprintf("%d,robot,Ana,,,active,,,,,", n))...))
+	if broken.Refused != n+1 || len(broken.Errors) != n+1 {
+		t.Errorf("%d refused, %d errors", broken.Refused, len(broken.Errors))
+	}
+	whole := plan(t, memory{}, fileOf(append(chain, fmt.Sprintf("%d,individual,Ana,,,active,,0,Spouse,,", n))...))
+	if len(whole.Steps) != n+1 || whole.Refused != 0 {
+		t.Errorf("%d steps", len(whole.Steps))
+	}
+	crowded := plan(t, memory{}, fileOf(append(crowd, fmt.Sprintf("%d,organization,,Adams,,active,,,,,", n))...))
+	if len(crowded.Steps) != 3 || crowded.Refused != n-2 {
+		t.Errorf("%d steps, %d refused", len(crowded.Steps), crowded.Refused)
 	}
 }
 

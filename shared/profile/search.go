@@ -101,53 +101,92 @@ func HitOf(p *Profile) Hit {
 	return h
 }
 
-// names are the folded words of the profile's two names.
-func (h *Hit) names() (name, other []string) {
+// names are the folded words of the profile's two names, and how many of each
+// begin a row.
+func (h *Hit) names() (names [2][]string, rows [2]int) {
 	if h.Name != string(h.ID) {
-		name = words(h.Name)
+		names[0] = words(h.Name)
 	}
-	return name, words(h.Company + " " + h.Contact)
+	names[1] = words(h.Company + " " + h.Contact)
+	forName := max(minPersonRows, maxNameRows-len(names[1]))
+	if len(names[1]) == 0 {
+		forName = maxNameRows
+	}
+	rows[0] = min(len(names[0]), forName)
+	rows[1] = min(len(names[1]), maxNameRows-rows[0])
+	return names, rows
+}
+
+// logins are the texts of the ranges that hold one or two rows of a profile.
+func (h *Hit) logins(rng string) []string {
+	switch rng {
+	case RangeID:
+		return []string{fold(string(h.ID))}
+	case RangeEmail:
+		if h.Mailbox != "" {
+			return []string{fold(h.Email), h.Mailbox}
+		}
+		return []string{fold(h.Email)}
+	case RangeUsername:
+		if h.Username != h.Mailbox && h.Username != fold(h.Email) {
+			return []string{fold(h.Username)}
+		}
+	}
+	return nil
 }
 
 // keys are the search rows of the hit's profile.
 func (h *Hit) keys() []SearchKey {
-	name, other := h.names()
-	forName := maxNameRows
-	if len(other) > 0 {
-		forName = max(minPersonRows, maxNameRows-len(other))
-	}
-	keys := make([]SearchKey, 0, min(len(name)+len(other), maxNameRows)+4)
+	names, rows := h.names()
+	keys := make([]SearchKey, 0, rows[0]+rows[1]+3)
 	add := func(rng, text string) {
-		if text == "" {
-			return
-		}
-		text = cut(text, maxKeyText)
-		key := SearchKey{Range: rng, Partition: partition(text), Key: text + "\x00" + string(h.ID)}
-		if !slices.Contains(keys, key) {
+		key := SearchKey{Range: rng, Partition: partition(text), Key: h.key(text)}
+		if text != "" && !slices.Contains(keys, key) {
 			keys = append(keys, key)
 		}
 	}
-	for i := range min(len(name), forName) {
-		add(RangeName, rotated(name, i))
-	}
-	for i := range other {
-		if len(keys) == maxNameRows {
-			break
+	for n, words := range names {
+		for i := range rows[n] {
+			add(RangeName, rotated(words, i))
 		}
-		add(RangeName, rotated(other, i))
 	}
-	email := fold(h.Email)
-	mailbox := h.Mailbox
-	if mailbox == "" {
-		mailbox = email
+	for _, rng := range []string{RangeEmail, RangeUsername, RangeID} {
+		for _, text := range h.logins(rng) {
+			add(rng, text)
+		}
 	}
-	add(RangeEmail, email)
-	add(RangeEmail, mailbox)
-	if h.Username != mailbox {
-		add(RangeUsername, fold(h.Username))
-	}
-	add(RangeID, fold(string(h.ID)))
 	return keys
+}
+
+func (h *Hit) key(text string) string { return cut(text, maxKeyText) + "\x00" + string(h.ID) }
+
+// firstKey is the smallest key of the hit's rows in r, "" for none. It makes
+// only the keys that can be there, because every row read is asked for it.
+func (h *Hit) firstKey(r SearchRange) string {
+	first := ""
+	see := func(text string) {
+		if !strings.HasPrefix(text, r.Prefix) {
+			return
+		}
+		if key := h.key(text); first == "" || key < first {
+			first = key
+		}
+	}
+	if r.Range != RangeName {
+		for _, text := range h.logins(r.Range) {
+			see(text)
+		}
+		return first
+	}
+	names, rows := h.names()
+	for n, words := range names {
+		for i, w := range words[:rows[n]] {
+			if strings.HasPrefix(w, r.Prefix) || strings.HasPrefix(r.Prefix, w) {
+				see(rotated(words, i))
+			}
+		}
+	}
+	return first
 }
 
 // rotated is the words from the i-th on, then those before it.
@@ -171,7 +210,7 @@ func OrderKey(p *Profile) string {
 // Query is a search as typed, ready to be read. Make one with [ParseQuery].
 type Query struct {
 	text   string   // folded, for email, username and ID; no blanks around it
-	words  []string // folded, for names
+	words  []string // folded, for names; none when an address was typed
 	ranges []SearchRange
 }
 
@@ -188,16 +227,19 @@ type SearchRange struct {
 
 // ParseQuery reads what was typed into the search field. It needs two
 // characters, or one that is ideographic, after folding; else the problem is
-// search_too_short.
+// search_too_short. Of several words that are one letter each, only names that
+// begin so are found.
 func ParseQuery(s string) (Query, error) {
 	if utf8.RuneCountInString(s) > maxQuery {
 		return Query{}, problem.Newf(problem.Invalid, "search_too_long", "search", "The search is too long. Please type at most %d characters.", maxQuery)
 	}
 	q := Query{text: strings.Join(strings.Fields(fold(s)), " "), words: words(s)}
-	if !searchable(q.text) {
+	if q.address() {
+		q.words = nil
+	}
+	if q.ranges = q.plan(); len(q.ranges) == 0 {
 		return Query{}, problem.New(problem.Invalid, "search_too_short", "search", "Please type at least two characters of a name, email, username or profile ID.")
 	}
-	q.ranges = q.plan()
 	return q, nil
 }
 
@@ -213,31 +255,38 @@ func (q Query) plan() []SearchRange {
 		}
 	}
 	first, _ := utf8.DecodeRuneInString(q.text)
-	oneWord := !strings.Contains(q.text, " ")
-	address := oneWord && strings.Contains(q.text, "@")
-	number := oneWord && unicode.IsDigit(first)
-	if number {
+	if q.oneWord() && unicode.IsDigit(first) {
 		add(RangeID, q.text, false)
 	}
-	if !address {
-		add(RangeName, strings.Join(q.words, " "), false)
-		if n := len(q.words); n > 1 {
-			// "ana garcia" is Ana Maria García too: garcia ana maria.
-			add(RangeName, rotated(q.words, n-1), false)
-		}
+	add(RangeName, strings.Join(q.words, " "), false)
+	if n := len(q.words); n > 1 {
+		// "ana garcia" is Ana Maria García too: garcia ana maria.
+		add(RangeName, rotated(q.words, n-1), false)
 	}
-	if oneWord {
+	if q.oneWord() {
 		add(RangeEmail, q.text, false)
 		add(RangeUsername, q.text, false)
 		add(RangeID, q.text, false)
 	}
-	if len(q.words) > 1 && !address {
-		// The longest word is likely to be the rarest prefix.
-		longest := slices.MaxFunc(q.words, func(a, b string) int { return utf8.RuneCountInString(a) - utf8.RuneCountInString(b) })
+	if len(q.words) > 1 {
+		// The longest word is likely to be the rarest prefix; bytes count a
+		// letter of a large script for more, as they should.
+		longest := ""
+		for _, w := range q.words {
+			if searchable(w) && len(w) > len(longest) {
+				longest = w
+			}
+		}
 		add(RangeName, longest, true)
 	}
 	return plan
 }
+
+// oneWord says whether an email, username or ID can have been meant: none has
+// a blank in it.
+func (q Query) oneWord() bool { return !strings.Contains(q.text, " ") }
+
+func (q Query) address() bool { return q.oneWord() && strings.Contains(q.text, "@") }
 
 // Ranges are the reads to make, in order.
 func (q Query) Ranges() []SearchRange { return slices.Clone(q.ranges) }
@@ -246,20 +295,18 @@ func (q Query) Ranges() []SearchRange { return slices.Clone(q.ranges) }
 // profile's names, or whether the query as a whole begins its email, username
 // or ID.
 func (q Query) Matches(h *Hit) bool {
-	for _, key := range h.keys() {
-		if key.Range != RangeName && strings.HasPrefix(key.Key, q.text) {
-			return true
-		}
+	if q.matchesName(h) {
+		return true
 	}
-	return q.matchesName(h)
+	return slices.ContainsFunc(q.ranges, func(r SearchRange) bool { return r.Range != RangeName && h.firstKey(r) != "" })
 }
 
 func (q Query) matchesName(h *Hit) bool {
 	if len(q.words) == 0 {
 		return false
 	}
-	name, other := h.names()
-	left := slices.Concat(name, other)
+	names, _ := h.names()
+	left := slices.Concat(names[0], names[1])
 	// Longest first: "mar mariana" must not spend Mariana on "mar".
 	wanted := slices.SortedFunc(slices.Values(q.words), func(a, b string) int { return len(b) - len(a) })
 	for _, w := range wanted {
@@ -276,14 +323,15 @@ func (q Query) matchesName(h *Hit) bool {
 // with this key shows its profile: exactly one row of each profile does, the
 // smallest of the first range that holds it. So pages never repeat a profile.
 func (q Query) accepts(i int, key string, h *Hit) bool {
-	for _, k := range h.keys() {
-		for j, r := range q.ranges[:i+1] {
-			if k.Range == r.Range && strings.HasPrefix(k.Key, r.Prefix) && (j < i || k.Key < key) {
-				return false
-			}
+	if q.ranges[i].Wider && !q.matchesName(h) {
+		return false
+	}
+	for _, r := range q.ranges[:i] {
+		if h.firstKey(r) != "" {
+			return false
 		}
 	}
-	return !q.ranges[i].Wider || q.matchesName(h)
+	return h.firstKey(q.ranges[i]) == key
 }
 
 // SearchRow is a row as read.
@@ -371,11 +419,4 @@ func (q Query) resume(cursor string) (at int, after string, err error) {
 		return 0, "", problem.New(problem.Invalid, "cursor_invalid", "cursor", "This list has moved on. Please search again from the beginning.")
 	}
 	return at, string(raw), nil
-}
-
-// UsernameKey is where the search row of a username begins; the row of one
-// that is its profile's own mailbox stands under the email alone.
-func UsernameKey(name string) SearchKey {
-	text := cut(fold(name), maxKeyText)
-	return SearchKey{Range: RangeUsername, Partition: partition(text), Key: text + "\x00"}
 }

@@ -129,7 +129,7 @@ func TestSearchFinds(t *testing.T) {
 		"1042": {"1042"}, "104": {"1042"}, "12": {"12"}, "james": {"1042"}, "holdings st": {"1042"}, "hardware ω": {"1042"},
 		"castillo s": {"16"}, "s.a.": {"16"}, "the original": {"16"}, "<b>": nil,
 		"roofing": {"1"}, "ana roofing": {"1"}, "roofing ana": {"1"},
-		"mar gar": {"19", "17"}, "gardn mar": {"17"}, "mari gard": {"17"},
+		"mar gar": {"19", "17", "2"}, "gardn mar": {"17"}, "mari gard": {"17"},
 		"さ": {"18"}, "ガル": {"18"}, "ｶﾞﾙ": {"18"}, "zz": nil, "ana zz": nil,
 	}
 	for text, want := range tests {
@@ -147,7 +147,7 @@ func TestSearchFinds(t *testing.T) {
 func TestParseQueryRefuses(t *testing.T) {
 	for text, code := range map[string]string{
 		"": "search_too_short", " ": "search_too_short", "a": "search_too_short", " á ": "search_too_short", "a\u0301": "search_too_short", "\u200b\u200da": "search_too_short",
-		"\xff\xfe": "search_too_short", "ab": "", "ß": "", "美": "", "が": "", strings.Repeat("a", 200): "", strings.Repeat("a", 201): "search_too_long",
+		"\xff\xfe": "search_too_short", "- a": "search_too_short", "a b": "", "ab": "", "ß": "", "美": "", "が": "", strings.Repeat("a", 200): "", strings.Repeat("a", 201): "search_too_long",
 	} {
 		if _, err := profile.ParseQuery(text); problem.CodeOf(err) != code {
 			t.Errorf("%q: %v, want %q", text, err, code)
@@ -156,8 +156,8 @@ func TestParseQueryRefuses(t *testing.T) {
 }
 
 func TestSearchKeysAreBounded(t *testing.T) {
-	long := strings.TrimSpace(strings.Repeat("ﷺ b ", 25))
-	p := person("1", long, long, long, "ana@example.org")
+	long := "ﷺa ﷺb ﷺc ﷺd ﷺe ﷺf ﷺg ﷺh ﷺi ﷺj ﷺk ﷺl"
+	p := person("1", long, "Ana", "Alpha Beta Gamma Delta Epsilon", "ana@example.org")
 	p.Username = "someone"
 	count := map[string]int{}
 	for _, k := range profile.SearchKeys(p) {
@@ -275,8 +275,8 @@ func TestSearchIsComplete(t *testing.T) {
 		for range 10 {
 			text := []string{word(), word() + " " + word(), word() + "@", word() + " " + word() + " " + word()}[rnd.IntN(4)]
 			q, err := profile.ParseQuery(text)
-			if err != nil {
-				continue
+			if err != nil || strings.Trim(text, "b ") == "" {
+				continue // one letter, or several
 			}
 			var want []profile.ID
 			for _, p := range all {
@@ -362,7 +362,7 @@ func TestHitOf(t *testing.T) {
 
 func TestOrderKey(t *testing.T) {
 	ordered := []*profile.Profile{
-		company("2", "Ádams & Sons", ""), person("9", "Ana", "Ádams-Zed", "", ""), person("3", "Ana", "Brown", "Zed", ""), person("10", "Ben", "Brown", "", ""), company("4", "brown bakery", ""), person("5", "Zoë", "", "Acme", ""),
+		company("2", "Ádams & Sons", ""), person("9", "Ana", "Ádams-Zed", "", ""), person("3", "Ana", "Brown", "Zed", ""), company("4", "brown bakery", ""), person("10", "Ben", "Brown", "", ""), person("5", "Zoë", "", "Acme", ""),
 	}
 	keys := make([]string, len(ordered))
 	for i, p := range ordered {
@@ -414,7 +414,7 @@ func BenchmarkSearchKeys(b *testing.B) {
 	p := person("1291", "İpek", "Brown", "Mac-Donald Printing <Ltd>", "ipek.brown@macdonaldprintingltd1290.example.org")
 	b.ReportAllocs()
 	for b.Loop() {
-		if len(profile.SearchKeys(p)) != 7 {
+		if len(profile.SearchKeys(p)) != 8 {
 			b.Fatal("rows")
 		}
 	}

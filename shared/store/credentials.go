@@ -7,6 +7,7 @@ import (
 	"github.com/memberkey/memberkey/shared/credential"
 	"github.com/memberkey/memberkey/shared/link"
 	"github.com/memberkey/memberkey/shared/password"
+	"github.com/memberkey/memberkey/shared/profile"
 	"github.com/memberkey/memberkey/shared/session"
 )
 
@@ -30,32 +31,31 @@ func decodeCredential(item *Item) (*credential.Credential, error) {
 	return &c, nil
 }
 
-// Credential reads what a username opens; nil where nobody has it.
-func (s *Store) Credential(ctx context.Context, org, username string) (*credential.Credential, error) {
-	item, err := s.DB.Get(ctx, credentialKey(org, username))
+// Credential reads a profile's credential; nil where no password was ever set.
+func (s *Store) Credential(ctx context.Context, org string, id profile.ID) (*credential.Credential, error) {
+	item, err := s.DB.Get(ctx, credentialKey(org, id))
 	if err != nil {
 		return nil, err
 	}
 	return decodeCredential(item)
 }
 
-// Credential reads a credential, or that the name is free, to change it.
-func (tx *Tx) Credential(org, username string) (*credential.Credential, error) {
-	item, err := tx.get(credentialKey(org, username))
+// Credential reads a credential to change it; nil where there is none.
+func (tx *Tx) Credential(org string, id profile.ID) (*credential.Credential, error) {
+	item, err := tx.get(credentialKey(org, id))
 	if err != nil {
 		return nil, err
 	}
 	return decodeCredential(item)
 }
 
-// PutCredential stores a credential. The transaction must have read that name,
-// so that of two claims one wins (H4).
+// PutCredential stores a credential.
 func (tx *Tx) PutCredential(c *credential.Credential) {
-	tx.put(Item{Key: credentialKey(c.Organization, c.Username), Value: encode(storedCredential{*c, c.Hash.PHC()})})
+	tx.put(Item{Key: credentialKey(c.Organization, c.Profile), Value: encode(storedCredential{*c, c.Hash.PHC()})})
 }
 
-// DeleteCredential frees a username.
-func (tx *Tx) DeleteCredential(org, username string) { tx.delete(credentialKey(org, username)) }
+// DeleteCredential erases a credential, its hash with it.
+func (tx *Tx) DeleteCredential(org string, id profile.ID) { tx.delete(credentialKey(org, id)) }
 
 // Session reads a session; nil where there is none.
 func (s *Store) Session(ctx context.Context, org, hash string) (*session.Session, error) {

@@ -19,7 +19,8 @@ import (
 //	profiles     {org}#names                    {name}\0{profile}        all in order of name
 //	profiles     {org}#mailboxes                {mailbox}#{profile}     all in order of mailbox; who shares one stands together
 //	profiles     {org}#find#{range}#{begin}     {words}\0{profile}       profile.Hit
-//	credentials  {org}#{username}               credential              credential.Credential with its hash
+//	profiles     {org}#username#{name}          claim                   who has a username
+//	credentials  {org}#{profile}                credential              credential.Credential with its hash
 //	sessions     {org}#session#{hash}           session                 session.Session
 //	sessions     {org}#attempts#{hash}          attempts                session.Attempts
 //	sessions     {org}#device#{hash}            device                  session.Device
@@ -63,8 +64,12 @@ func idOfPlace(sort string) profile.ID {
 
 func searchPartition(org, kind, begin string) string { return org + "#find#" + kind + "#" + begin }
 
-func credentialKey(org, username string) Key {
-	return Key{Credentials, org + "#" + username, "credential"}
+func claimKey(org, username string) Key {
+	return Key{Profiles, org + "#username#" + username, "claim"}
+}
+
+func credentialKey(org string, id profile.ID) Key {
+	return Key{Credentials, org + "#" + string(id), "credential"}
 }
 
 func sessionKey(org, hash string) Key  { return Key{Sessions, org + "#session#" + hash, "session"} }

@@ -233,17 +233,40 @@ func (s *Store) Search(ctx context.Context, org string, q profile.Query, cursor 
 	})
 }
 
-// ByUsername finds the profile that has a username, by its search row, which
-// stands in no table with hashes; "" where nobody has it.
-func (s *Store) ByUsername(ctx context.Context, org, username string) (profile.ID, error) {
-	key := profile.UsernameKey(username)
-	items, _, err := s.DB.Query(ctx, Range{
-		Table: Profiles, Partition: searchPartition(org, key.Range, key.Partition), Prefix: key.Key, Limit: 1,
-	})
-	if err != nil || len(items) == 0 {
+// Claim tells who has a username; "" where it is free. Claims stand apart from
+// the hashes, so that whoever finds people by username, or changes one, needs
+// no access to those.
+func (s *Store) Claim(ctx context.Context, org, username string) (profile.ID, error) {
+	return claimed(s.DB.Get(ctx, claimKey(org, username)))
+}
+
+// Claim tells who has a username, to change that; "" where it is free.
+func (tx *Tx) Claim(org, username string) (profile.ID, error) {
+	return claimed(tx.get(claimKey(org, username)))
+}
+
+// PutClaim gives a username to a profile. The transaction must have read that
+// it is free, so that of two claims one wins (H4).
+func (tx *Tx) PutClaim(org, username string, id profile.ID) {
+	tx.put(Item{Key: claimKey(org, username), Value: encode(claim{id})})
+}
+
+// DeleteClaim frees a username.
+func (tx *Tx) DeleteClaim(org, username string) { tx.delete(claimKey(org, username)) }
+
+type claim struct {
+	Profile profile.ID `json:"profile"`
+}
+
+func claimed(item *Item, err error) (profile.ID, error) {
+	if err != nil {
 		return "", err
 	}
-	return idOfPlace(items[0].Sort), nil
+	c, err := read[claim](item)
+	if c == nil || err != nil {
+		return "", err
+	}
+	return c.Profile, nil
 }
 
 func decodeProfile(item *Item) (*profile.Profile, error) { return read[profile.Profile](item) }

@@ -13,7 +13,6 @@
 package gateway
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"crypto/rand"
@@ -200,6 +199,7 @@ func (g *gateway) invoke(w http.ResponseWriter, r *http.Request, route Route, e 
 		limit = min(limit, own)
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), limit)
+	defer cancel()
 	ctx = lambdacontext.NewContext(ctx, &lambdacontext.LambdaContext{AwsRequestID: e.RequestContext.RequestID})
 	type result struct {
 		reply events.APIGatewayV2HTTPResponse
@@ -207,7 +207,6 @@ func (g *gateway) invoke(w http.ResponseWriter, r *http.Request, route Route, e 
 	}
 	done := make(chan result, 1)
 	go func() {
-		defer cancel()
 		defer func() {
 			if v := recover(); v != nil {
 				done <- result{err: fmt.Errorf("panic: %T", v)}
@@ -216,24 +215,26 @@ func (g *gateway) invoke(w http.ResponseWriter, r *http.Request, route Route, e 
 		reply, err := g.Functions[route.Function](ctx, *e)
 		done <- result{reply, err}
 	}()
-	timer := time.NewTimer(limit)
-	defer timer.Stop()
+	var out result
 	select {
-	case out := <-done:
-		if out.err == nil {
-			out.err = write(w, &out.reply)
-		}
-		if out.err != nil {
-			g.Log.Error("function failed", "function", route.Function, "route", route.Key(), "error", out.err.Error())
-			answer(w, http.StatusInternalServerError, "Internal Server Error")
-		}
-	case <-timer.C:
+	case out = <-done:
+	case <-ctx.Done():
+	}
+	switch {
+	case ctx.Err() != nil: // what comes at the last moment comes too late
 		g.Log.Error("function timed out", "function", route.Function, "route", route.Key(), "seconds", limit.Seconds())
 		if own > 0 && own <= g.TimeLimit { // Lambda gave up: a failed invocation
 			answer(w, http.StatusInternalServerError, "Internal Server Error")
 		} else {
 			answer(w, http.StatusServiceUnavailable, "Service Unavailable")
 		}
+		return
+	case out.err == nil:
+		out.err = write(w, &out.reply)
+	}
+	if out.err != nil {
+		g.Log.Error("function failed", "function", route.Function, "route", route.Key(), "error", out.err.Error())
+		answer(w, http.StatusInternalServerError, "Internal Server Error")
 	}
 }
 
@@ -263,12 +264,8 @@ func bearer(header string) string {
 
 // newEvent describes a request as API Gateway does.
 func newEvent(r *http.Request, route Route, path string, parameters map[string]string, who *Identity, body []byte, id string, now time.Time) *events.APIGatewayV2HTTPRequest {
-	ip, port, _ := net.SplitHostPort(r.RemoteAddr)
-	host, _, err := net.SplitHostPort(r.Host)
-	if err != nil {
-		host = r.Host
-	}
-	_, listens, _ := net.SplitHostPort(r.Host)
+	ip, _, _ := net.SplitHostPort(r.RemoteAddr)
+	host, port := splitHost(r.Host)
 	e := &events.APIGatewayV2HTTPRequest{
 		Version:        "2.0",
 		RouteKey:       route.Key(),
@@ -311,9 +308,8 @@ func newEvent(r *http.Request, route Route, path string, parameters map[string]s
 	if seen := r.Header.Values("X-Forwarded-For"); len(seen) > 0 {
 		e.Headers["x-forwarded-for"] = strings.Join(append(slices.Clone(seen), ip), ", ")
 	}
-	e.Headers["x-forwarded-port"] = cmp.Or(listens, "80")
+	e.Headers["x-forwarded-port"] = cmp.Or(port, "80")
 	e.Headers["x-forwarded-proto"] = "http"
-	_ = port
 	if query, err := url.ParseQuery(r.URL.RawQuery); err == nil && len(query) > 0 {
 		e.QueryStringParameters = make(map[string]string, len(query))
 		for name, values := range query {
@@ -336,6 +332,14 @@ func newEvent(r *http.Request, route Route, path string, parameters map[string]s
 		e.RequestContext.Authorizer = &events.APIGatewayV2HTTPRequestContextAuthorizerDescription{JWT: jwt}
 	}
 	return e
+}
+
+// splitHost takes a Host header apart; the port may be missing.
+func splitHost(header string) (host, port string) {
+	if host, port, err := net.SplitHostPort(header); err == nil {
+		return host, port
+	}
+	return strings.Trim(header, "[]"), ""
 }
 
 // isText says whether a body travels as it is. Everything else is base64, and
@@ -396,7 +400,7 @@ func write(w http.ResponseWriter, out *events.APIGatewayV2HTTPResponse) error {
 		}
 	}
 	w.WriteHeader(out.StatusCode)
-	_, _ = bytes.NewReader(body).WriteTo(w) // a client that went away is no fault of the function
+	_, _ = w.Write(body) // a client that went away is no fault of the function
 	return nil
 }
 
@@ -405,11 +409,8 @@ func write(w http.ResponseWriter, out *events.APIGatewayV2HTTPResponse) error {
 // name at loopback (DNS rebinding).
 func OnlyLocal(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		host, _, err := net.SplitHostPort(r.Host)
-		if err != nil {
-			host = r.Host
-		}
-		if ip := net.ParseIP(strings.Trim(host, "[]")); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		host, _ := splitHost(r.Host)
+		if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
 			answer(w, http.StatusForbidden, "Forbidden")
 			return
 		}

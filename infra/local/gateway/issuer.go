@@ -53,7 +53,7 @@ type verified struct {
 }
 
 // maxSeen bounds the tokens that are remembered.
-const maxSeen = 1024
+const maxSeen = 256
 
 var errToken = errors.New("token refused")
 
@@ -77,7 +77,7 @@ func (v *Verifier) Authorize(token string) (Identity, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.seen == nil || len(v.seen) >= maxSeen {
-		v.seen = map[[sha256.Size]byte]verified{} // verifying a thousand tokens again is cheap
+		v.seen = map[[sha256.Size]byte]verified{} // verifying a few hundred tokens again is cheap
 	}
 	v.seen[sum] = verified{identity, ends}
 	return identity, nil

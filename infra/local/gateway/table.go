@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"net/http"
 	"regexp"
@@ -72,8 +73,8 @@ func folder(logicalID string) string {
 type (
 	template struct {
 		Globals struct {
-			Function struct{ Timeout yaml.Node }   `yaml:"Function"`
-			HttpAPI  struct{ Auth authProperties } `yaml:"HttpApi"`
+			Function functionProperties `yaml:"Function"`
+			HTTPAPI  apiProperties      `yaml:"HttpApi"`
 		} `yaml:"Globals"`
 		Resources yaml.Node `yaml:"Resources"`
 	}
@@ -113,7 +114,7 @@ func Read(text []byte) (*Table, error) {
 		return nil, fmt.Errorf("template: %w", err)
 	}
 	table := &Table{}
-	apis := map[string]bool{"": !t.Globals.HttpAPI.Auth.DefaultAuthorizer.IsZero()} // logical id -> has a default authorizer
+	apis := map[string]bool{"": !t.Globals.HTTPAPI.Auth.DefaultAuthorizer.IsZero()} // logical id -> has a default authorizer
 	timeouts := map[string]yaml.Node{}
 	var functions []*yaml.Node
 	for name, node := range pairs(&t.Resources) {
@@ -176,7 +177,7 @@ func Read(text []byte) (*Table, error) {
 func newRoute(f Function, name string, e *event, apis map[string]bool) (Route, error) {
 	p := &e.Properties
 	if !plain(&p.Path) || !plain(&p.Method) {
-		return Route{}, fmt.Errorf("Path and Method must be written out")
+		return Route{}, errors.New("the path and the method must be written out")
 	}
 	r := Route{Function: f.Name, Event: name, Method: strings.ToUpper(p.Method.Value), Path: p.Path.Value, Scopes: p.Auth.Scopes}
 	if !slices.Contains(methods, r.Method) {
@@ -188,7 +189,7 @@ func newRoute(f Function, name string, e *event, apis map[string]bool) (Route, e
 	}
 	authorized, ok := apis[api]
 	if !ok {
-		return Route{}, fmt.Errorf("ApiId names no AWS::Serverless::HttpApi of this template")
+		return Route{}, errors.New("its ApiId names no AWS::Serverless::HttpApi of this template")
 	}
 	// Without an ApiId SAM takes the implicit API, which only Globals describe.
 	if !p.Auth.Authorizer.IsZero() {

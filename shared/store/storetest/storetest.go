@@ -393,6 +393,8 @@ func after(s *suite) {
 		{"b", "a", []string{"b1", "b2", "b3"}, nil}, // outside the prefix
 		{"b", "c", nil, []string{"b3", "b2", "b1"}},
 		{"b", "b\U0010FFFF", nil, []string{"b3", "b2", "b1"}},
+		{"b", "Z", []string{"b1", "b2", "b3"}, nil}, // and with others between
+		{"b", "d", nil, []string{"b3", "b2", "b1"}},
 		{"x", "b", nil, nil},
 	} {
 		r := p.all()
