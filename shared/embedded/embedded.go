@@ -8,7 +8,7 @@
 // How it lies in the file: a bucket per table, whose keys are partition, NUL,
 // sort and whose values are a header of 24 bytes (revision, expires, due) and
 // the body; and a bucket "<table>.due" per table, whose keys are the due time
-// and the key of the item. Keys hold no NUL, so a partition is one range of
+// and the key of the item. Partitions hold no NUL, so a partition is one range of
 // keys and no other partition can reach into it.
 //
 // How it writes: commit.go. How it stays small in memory: resident.go.
@@ -246,7 +246,7 @@ func start(c *bolt.Cursor, r store.Range, partition string, prefix []byte) (k, v
 	if !r.Backwards {
 		from := prefix
 		if r.After != "" && bytes.Compare(after, prefix) >= 0 {
-			from = append(after, 0) // the least key above after: no key holds a NUL there
+			from = append(after, 0) // the least key above after
 		}
 		k, v = c.Seek(from)
 		return k, v, c.Next

@@ -55,8 +55,8 @@ func checkPart(name, s string, mayBeEmpty bool) error {
 		return fmt.Errorf("embedded: an empty %s", name)
 	case len(s) > maxKeyBytes:
 		return fmt.Errorf("embedded: a %s of %d bytes; at most %d are allowed", name, len(s), maxKeyBytes)
-	case strings.IndexByte(s, 0) >= 0:
-		return fmt.Errorf("embedded: a %s with a NUL in it", name)
+	case name == "partition" && strings.IndexByte(s, 0) >= 0:
+		return fmt.Errorf("embedded: a partition with a NUL in it")
 	case !utf8.ValidString(s):
 		return fmt.Errorf("embedded: a %s that is not UTF-8", name)
 	}

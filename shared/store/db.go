@@ -40,7 +40,7 @@ type Key struct {
 	Sort      string
 }
 
-// Item is one record.
+// Item is one record, at most 400 KiB with its key.
 type Item struct {
 	Key
 	Value []byte
