@@ -1,16 +1,39 @@
-// Package credential is a profile's username and password hash: reading them
-// without giving anything away, and every way in which they change.
+// Package credential is a profile's username and password: reading them without
+// giving anything away, and every way in which they change.
+//
+//   - [Service] has the hashes. Staff read and change credentials with it
+//     (read.go, change.go, access.go), members use links (open.go, set.go) and
+//     sign in (signin.go).
+//   - [Logins] disables, enables, signs out and unlocks; [Resets] sends one
+//     reset email. Neither can read a hash, because what they are given to
+//     store with has no method for it (H24).
+//
+// Every change goes the same way: refuse what is cheap to refuse, hash, and
+// then one transaction that holds the profile with its new epoch, the
+// credential, the claim of the username, the trail and the notice, all of it or
+// none (H5). The bell for the notice is rung after it; a bell that is not heard
+// is rung again by the sweep.
 package credential
 
 import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"io"
+	"log/slog"
 	"time"
 
+	"github.com/memberkey/memberkey/shared/activity"
+	"github.com/memberkey/memberkey/shared/link"
+	"github.com/memberkey/memberkey/shared/mailing"
+	"github.com/memberkey/memberkey/shared/organization"
 	"github.com/memberkey/memberkey/shared/password"
 	"github.com/memberkey/memberkey/shared/profile"
 )
 
 // TypedLife is how long a password that staff typed works unless the member
-// changes it (design "Settled").
+// changes it, or uses it where the association asks for no change (design
+// "Settled").
 const TypedLife = 14 * 24 * time.Hour
 
 // Setter is who set a password.
@@ -36,12 +59,98 @@ type Credential struct {
 	MustChange bool      `json:"mustChange,omitempty"`
 	// StopsAt ends a password that staff typed; zero means never.
 	StopsAt time.Time `json:"stopsAt,omitzero"`
-	// UsedLink is the hash of the link that set the password, so that a used
-	// link's page can say so (H8).
-	UsedLink []byte `json:"usedLink,omitempty"`
+	// UsedLink is the hash of the link that was used last, and UsedAt when, so
+	// that a used link's page can say so (H8). They outlive later changes of
+	// the password.
+	UsedLink []byte    `json:"usedLink,omitempty"`
+	UsedAt   time.Time `json:"usedAt,omitzero"`
 
 	LastSignInAt time.Time `json:"lastSignInAt,omitzero"`
 }
 
 // HasPassword says whether a password is set.
 func (c *Credential) HasPassword() bool { return c != nil && !c.Hash.IsZero() }
+
+// Stopped says whether the password was typed by staff and has run out.
+func (c *Credential) Stopped(now time.Time) bool {
+	return c.HasPassword() && !c.StopsAt.IsZero() && !now.Before(c.StopsAt)
+}
+
+// SignedIn notes a sign-in. It is no change: versions and epoch stay. A typed
+// password that need not be changed is in use from now on, and no longer stops.
+func (c *Credential) SignedIn(now time.Time) {
+	c.LastSignInAt = now
+	if !c.MustChange {
+		c.StopsAt = time.Time{}
+	}
+}
+
+// AttemptsKey is the key under which failures to sign in with a name are
+// counted: a username in its stored form, or a mailbox. Names themselves are
+// not stored there.
+func AttemptsKey(org, name string) string {
+	sum := sha256.Sum256([]byte("memberkey attempts\x00" + org + "\x00" + name))
+	return hex.EncodeToString(sum[:])
+}
+
+// Store is what a [Service] reads, strongly consistent, and its transactions.
+// Absent things are nil, except where a method says otherwise.
+type Store interface {
+	// Organization answers a not-found problem where there is none.
+	Organization(ctx context.Context, id string) (*organization.Settings, error)
+	// Profile answers a not-found problem where there is none.
+	Profile(ctx context.Context, org string, id profile.ID) (*profile.Profile, error)
+	// Profiles leaves out those that do not exist.
+	Profiles(ctx context.Context, org string, ids []profile.ID) (map[profile.ID]*profile.Profile, error)
+	Targets(ctx context.Context, org string, of ...*profile.Profile) (profile.Targets, error)
+	Related(ctx context.Context, org string, id profile.ID, after string, limit int) (ids []profile.ID, more bool, err error)
+	AtMailbox(ctx context.Context, org, mailbox string, limit int) ([]profile.ID, error)
+	// Claim tells who has a username; "" where it is free.
+	Claim(ctx context.Context, org, username string) (profile.ID, error)
+	Credential(ctx context.Context, org string, id profile.ID) (*Credential, error)
+	Page(ctx context.Context, org, id string) (*link.Page, error)
+	// Mailing answers a not-found problem where there is none.
+	Mailing(ctx context.Context, org, id string) (*mailing.Mailing, error)
+	// WaitUntil tells when the wait of a counter ends; zero where there is none.
+	WaitUntil(ctx context.Context, org, key string) (time.Time, error)
+	ProfileActivity(ctx context.Context, org string, id profile.ID, cursor string, limit int) ([]activity.Entry, string, error)
+
+	// Update runs fn and stores what it put, all or nothing; it runs fn again
+	// when something that fn read has changed meanwhile.
+	Update(ctx context.Context, fn func(Tx) error) error
+}
+
+// Tx is a transaction of a [Service].
+type Tx interface {
+	LoginTx
+	Claim(org, username string) (profile.ID, error)
+	PutClaim(org, username string, id profile.ID)
+	DeleteClaim(org, username string)
+	Credential(org string, id profile.ID) (*Credential, error)
+	PutCredential(*Credential)
+	DeleteCredential(org string, id profile.ID)
+	PutRequest(r *mailing.Request, due time.Time)
+}
+
+// Service reads and changes credentials. All fields are needed, but Mail for
+// staff alone.
+type Service struct {
+	Store  Store
+	Mail   mailing.Store // where the last link is looked up
+	Hasher *password.Hasher
+	Bells  mailing.Bells
+	Now    func() time.Time
+	Rand   io.Reader
+	NewID  func(time.Time) string
+	Again  time.Duration // how long a bell may take before the sweep rings once more
+	Log    *slog.Logger
+}
+
+func (s *Service) now() time.Time { return instant(s.Now) }
+
+// instant is the time as it is stored.
+func instant(now func() time.Time) time.Time { return now().UTC().Truncate(time.Millisecond) }
+
+func (s *Service) means() means {
+	return means{bells: s.Bells, rand: s.Rand, newID: s.NewID, again: s.Again, log: s.Log}
+}

@@ -57,6 +57,14 @@ func (r *Recipient) Known() Outcome {
 	return r.Outcome
 }
 
+// same says whether nothing that sending depends on has changed between two
+// readings of a batch.
+func (b *Batch) same(o *Batch) bool {
+	return b.State == o.State && b.Fence == o.Fence && b.At.Equal(o.At) && slices.EqualFunc(b.Entries, o.Entries, func(x, y Entry) bool {
+		return x.Attempts == y.Attempts && x.At.Equal(y.At) && slices.Equal(x.Recipients, y.Recipients)
+	})
+}
+
 func (b *Batch) each(fn func(*Recipient)) {
 	for i := range b.Entries {
 		for k := range b.Entries[i].Recipients {

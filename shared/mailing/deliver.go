@@ -1,12 +1,12 @@
 package mailing
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -87,7 +87,9 @@ func (d *Delivery) open(ctx context.Context, org, id string, generation int) (*r
 	if err != nil {
 		return nil, err
 	}
-	r.compiled = content.Compiled
+	if r.compiled = content.Compiled; r.compiled == nil {
+		return nil, fmt.Errorf("mailing: generation %d of %s has no message", generation, id)
+	}
 	return r, nil
 }
 
@@ -136,10 +138,14 @@ func (d *Delivery) lane(ctx context.Context, bell Bell) error {
 			w.letGo(ctx)
 			return err
 		}
-		if err := w.commit(ctx, upcoming); err != nil {
-			if errors.Is(err, errLost) {
-				return nil
-			}
+		err = w.commit(ctx, upcoming)
+		for try := 0; problem.CodeOf(err) == "busy" && try < maxTries; try++ {
+			err = w.commit(ctx, upcoming) // events of many batches write the same lane
+		}
+		if errors.Is(err, errLost) {
+			return nil
+		}
+		if err != nil {
 			return err
 		}
 		if upcoming == nil {
@@ -190,6 +196,7 @@ type worker struct {
 	paceRead  time.Time
 	unpaced   bool
 
+	halted   bool // nobody can be mailed now: the quota is used up, or the account stopped
 	finished bool // no batch follows
 	again    bool // stopped for time alone
 	pause    time.Duration
@@ -199,7 +206,7 @@ type worker struct {
 // lane ends, the mailing was stopped, the time is up or the pace says wait.
 func (w *worker) upcoming(ctx context.Context, stopAt time.Time) (*outgoing, error) {
 	for {
-		if w.stopped() {
+		if w.refused() {
 			return nil, nil
 		}
 		if w.Now().After(stopAt) || ctx.Err() != nil {
@@ -211,6 +218,7 @@ func (w *worker) upcoming(ctx context.Context, stopAt time.Time) (*outgoing, err
 			return nil, err
 		}
 		if m.State != Sending || m.Generation != w.mailing.Generation {
+			w.again = m.State == Cancelled // whoever answers the next bell skips the rest
 			return nil, nil
 		}
 		w.mailing = m
@@ -233,9 +241,15 @@ func (w *worker) upcoming(ctx context.Context, stopAt time.Time) (*outgoing, err
 			w.next = b.Index + 1
 			continue
 		}
-		if wait, err := w.reserve(ctx, len(b.Entries)); err != nil {
+		wait, err := w.reserve(ctx, len(b.Entries))
+		if err != nil {
 			return nil, err
-		} else if wait > 0 {
+		}
+		if w.halted {
+			w.unread(b)
+			return nil, nil
+		}
+		if wait > 0 {
 			if w.Now().Add(wait).After(stopAt) {
 				w.pause = wait
 				w.unread(b)
@@ -256,8 +270,8 @@ func (w *worker) upcoming(ctx context.Context, stopAt time.Time) (*outgoing, err
 	}
 }
 
-// stopped says whether the last call told that nobody can be mailed now.
-func (w *worker) stopped() bool {
+// refused says whether the last call told that nobody can be mailed now.
+func (w *worker) refused() bool {
 	return slices.ContainsFunc(w.result, func(r Receipt) bool { return r.Fault == Misconfigured || r.Fault == QuotaUsed })
 }
 
@@ -297,7 +311,7 @@ func (w *worker) reserve(ctx context.Context, n int) (wait time.Duration, err er
 	}
 	w.paceRead = now
 	if !p.ReadAt.IsZero() && !p.Enabled {
-		w.result = []Receipt{{Fault: Misconfigured, Reason: p.Reason}}
+		w.halted = true
 		return 0, w.stopMailing(ctx, Paused, p.Reason)
 	}
 	rate := p.BulkRate()
@@ -305,7 +319,7 @@ func (w *worker) reserve(ctx context.Context, n int) (wait time.Duration, err er
 		return 0, nil
 	}
 	if left := p.BulkQuotaLeft(); left >= 0 && left < float64(n) {
-		w.result = []Receipt{{Fault: QuotaUsed}}
+		w.halted = true
 		return 0, w.stopMailing(ctx, WaitingQuota, "daily_quota")
 	}
 	// About a second of this lane's share, so that the shared record is
@@ -458,13 +472,36 @@ func (d *Delivery) hand(ctx context.Context, out *outgoing, stopAt time.Time) []
 		if throttled {
 			d.lowerPace(ctx)
 		}
-		wait := time.Duration(50<<min(try, 6))*time.Millisecond + time.Duration(rand.IntN(50))*time.Millisecond
-		if len(again) == 0 || d.Now().Add(wait).After(stopAt) || ctx.Err() != nil {
+		if len(again) == 0 {
+			return all
+		}
+		wait := d.backOff(try)
+		if d.Now().Add(wait).After(stopAt) || ctx.Err() != nil || d.stopped(ctx, out.batch) {
 			return all
 		}
 		d.Sleep(ctx, wait)
 		left = again
 	}
+}
+
+// backOff is how long to wait before the next try: 50 ms doubled each time up
+// to 3.2 s, and some more by chance, so that lanes do not march in step.
+func (d *Delivery) backOff(try int) time.Duration {
+	wait := 50 * time.Millisecond << min(try, 6)
+	var b [1]byte
+	if _, err := io.ReadFull(d.Rand, b[:]); err != nil {
+		return wait
+	}
+	return wait + wait*time.Duration(b[0])/512
+}
+
+// stopped says whether staff stopped the mailing of a batch meanwhile (H18).
+func (d *Delivery) stopped(ctx context.Context, b *Batch) bool {
+	if b.Mailing == "" {
+		return false
+	}
+	m, err := d.Store.Mailing(ctx, b.Organization, b.Mailing)
+	return err == nil && m.State != Sending
 }
 
 func (d *Delivery) lowerPace(ctx context.Context) {
@@ -489,7 +526,8 @@ func (w *worker) stopMailing(ctx context.Context, to State, reason string) error
 		if err != nil || m.State != Sending {
 			return err
 		}
-		m.State, m.PauseReason = to, reason
+		// Only what the account says after this moment lets a parked one go on.
+		m.State, m.PauseReason, m.UpdatedAt = to, reason, w.Now().Truncate(time.Millisecond)
 		tx.PutMailing(m, w.nextLook(m, w.Now()))
 		return nil
 	})
@@ -602,7 +640,11 @@ func (d *Delivery) cancelLane(ctx context.Context, bell Bell) error {
 		return err
 	}
 	w := &worker{run: &run{Delivery: d}, lane: lane}
+	stopAt := d.Now().Add(d.Budget)
 	for from := lane.Next; ; {
+		if d.Now().After(stopAt) || ctx.Err() != nil {
+			return w.Store.Update(ctx, func(tx Tx) error { return w.release(tx, d.Now()) })
+		}
 		batches, more, err := d.Store.Batches(ctx, lane.Organization, lane.Mailing, lane.Generation, lane.Number, from, 16)
 		if err != nil {
 			return err
@@ -648,6 +690,17 @@ func (d *Delivery) cancelLane(ctx context.Context, bell Bell) error {
 	}
 }
 
+// release gives the lane back before its lease ends, to be rung at due.
+func (w *worker) release(tx Tx, due time.Time) error {
+	l, err := tx.Lane(w.lane.Organization, w.lane.Mailing, w.lane.Generation, w.lane.Number)
+	if err != nil || l.Fence != w.lane.Fence {
+		return err
+	}
+	l.LeaseUntil = time.Time{}
+	tx.PutLane(l, due)
+	return nil
+}
+
 // cancelOpen skips the pending recipients of a batch of a cancelled mailing.
 func cancelOpen(b *Batch) (change Tally, any bool) {
 	before := b.Tally()
@@ -681,6 +734,9 @@ func (d *Delivery) batch(ctx context.Context, bell Bell) error {
 		if b == nil || err != nil {
 			return err
 		}
+		if b.Mailing != "" && (b.State == BatchPending || b.State == BatchIntent) {
+			return nil // its lane's
+		}
 		which := open(b, Pending)
 		if len(which) == 0 {
 			// Events may still come for the others; the sweep rings again.
@@ -697,9 +753,15 @@ func (d *Delivery) batch(ctx context.Context, bell Bell) error {
 			if r.mailing.State != Sending {
 				return d.postpone(ctx, bell, min(d.Grace, time.Minute))
 			}
-			if wait, err := (&worker{run: r}).reserve(ctx, len(which)); err != nil {
+			w := &worker{run: r}
+			wait, err := w.reserve(ctx, len(which))
+			if err != nil {
 				return err
-			} else if wait > 0 {
+			}
+			if w.halted {
+				return d.postpone(ctx, bell, min(d.Grace, time.Minute))
+			}
+			if wait > 0 {
 				if d.Now().Add(wait).After(stopAt) {
 					return d.postpone(ctx, bell, wait)
 				}
@@ -712,8 +774,17 @@ func (d *Delivery) batch(ctx context.Context, bell Bell) error {
 		}
 		out.batch.Fence++
 		mine, err := d.intend(ctx, b, out)
-		if !mine || err != nil {
+		if err != nil {
 			return err
+		}
+		if !mine {
+			if b, err = d.Store.Batch(ctx, name); b == nil || err != nil || b.Fence >= out.batch.Fence {
+				return err // somebody else sends it
+			}
+			if d.Now().After(stopAt) || ctx.Err() != nil {
+				return ctx.Err()
+			}
+			continue // an event came in between
 		}
 		if len(out.call.Mails) > 0 {
 			receipts := d.hand(ctx, out, stopAt)
@@ -765,7 +836,7 @@ func (d *Delivery) intend(ctx context.Context, read *Batch, out *outgoing) (mine
 	err = d.Store.Update(ctx, func(tx Tx) error {
 		mine = false
 		b, err := tx.Batch(*read)
-		if err != nil || b == nil || b.Fence != read.Fence || b.State != read.State || !b.At.Equal(read.At) {
+		if err != nil || b == nil || !b.same(read) {
 			return err
 		}
 		change := sending.Tally()
@@ -870,7 +941,10 @@ func (r *run) prepare(ctx context.Context, b *Batch, which []int) (*outgoing, er
 	size := 0
 	for n := 0; n < len(which) && len(out.call.Mails) < MaxBatch; n++ {
 		i := which[n]
-		going, split := r.fit(b, i, profiles, targets)
+		going, split, err := r.fit(ctx, b, i, profiles, targets)
+		if err != nil {
+			return nil, err
+		}
 		if split >= 0 {
 			which = append(which, split)
 		}
@@ -878,12 +952,18 @@ func (r *run) prepare(ctx context.Context, b *Batch, which []int) (*outgoing, er
 			continue
 		}
 		mail, err := r.render(ctx, b, i, going, out.page)
+		if errors.Is(err, errNoMessage) {
+			for k := range b.Entries[i].Recipients {
+				b.Entries[i].Recipients[k].Outcome, b.Entries[i].Recipients[k].Reason = Failed, NotRendered
+			}
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
-		// The data stands as a JSON string in the request: quotes and
-		// backslashes are written twice.
-		if size += len(mail.Data) + len(mail.Data)/8 + 512; size > MaxCall && len(out.call.Mails) > 0 {
+		// The data stands as a JSON string in the request, where every quote
+		// and backslash of it takes one byte more.
+		if size += len(mail.Data) + bytes.Count(mail.Data, quote) + bytes.Count(mail.Data, backslash) + 512; size > MaxCall && len(out.call.Mails) > 0 {
 			break // the rest of the batch goes with the next call
 		}
 		b.Entries[i].Attempts++
@@ -905,6 +985,8 @@ func (r *run) prepare(ctx context.Context, b *Batch, which []int) (*outgoing, er
 	}
 	return out, nil
 }
+
+var quote, backslash = []byte(`"`), []byte(`\`)
 
 // targets reads the relations of those who may sign in by them alone; nobody
 // else's are needed.
@@ -950,9 +1032,10 @@ func (r *run) purpose(b *Batch, now time.Time) (purpose link.Purpose, ends time.
 // fit marks who of an entry is skipped and returns who is mailed. People whose
 // address changed since the freeze no longer share this mail: they move to an
 // entry of their own, whose index is returned, -1 for none.
-func (r *run) fit(b *Batch, i int, profiles map[profile.ID]*profile.Profile, targets profile.Targets) (going []*profile.Profile, split int) {
+func (r *run) fit(ctx context.Context, b *Batch, i int, profiles map[profile.ID]*profile.Profile, targets profile.Targets) (going []*profile.Profile, split int, err error) {
 	split = -1
 	e := &b.Entries[i]
+	address := ""
 	var stay, leave []Recipient
 	mailbox := ""
 	for _, rcpt := range e.Recipients {
@@ -961,7 +1044,19 @@ func (r *run) fit(b *Batch, i int, profiles map[profile.ID]*profile.Profile, tar
 			continue
 		}
 		p := profiles[rcpt.Profile]
-		if reason := r.skip(b, e, p, targets); reason != "" {
+		reason := r.skip(b, e, p, targets)
+		if reason == "" {
+			if reason, err = r.listedTwice(ctx, b, p); err != nil {
+				return nil, -1, err
+			}
+		}
+		var to string
+		if reason == "" && !e.fixedAddress(b) {
+			if to, err = username.Deliverable(p.Email); err != nil {
+				reason = BadAddress // stored under rules that were laxer
+			}
+		}
+		if reason != "" {
 			rcpt.Outcome, rcpt.Reason = Skipped, reason
 			stay = append(stay, rcpt)
 			continue
@@ -970,16 +1065,40 @@ func (r *run) fit(b *Batch, i int, profiles map[profile.ID]*profile.Profile, tar
 			leave = append(leave, rcpt)
 			continue
 		}
-		mailbox = p.Mailbox
+		if len(going) == 0 {
+			mailbox, address = p.Mailbox, to
+		}
 		going = append(going, p)
 		stay = append(stay, rcpt)
 	}
 	e.Recipients = stay
+	if len(going) > 0 && !e.fixedAddress(b) {
+		e.Address = address
+	}
 	if len(leave) > 0 {
 		split = len(b.Entries)
-		b.Entries = append(b.Entries, Entry{Recipients: leave})
+		b.Entries = append(b.Entries, Entry{Recipients: leave, Taken: e.Taken})
 	}
-	return going, split
+	return going, split, nil
+}
+
+// fixedAddress says that an entry goes to the address it was made with: a
+// notice to the old one, a test.
+func (e *Entry) fixedAddress(b *Batch) bool {
+	return e.Address != "" && (b.Kind == KindNotice || b.Kind == KindTest)
+}
+
+// listedTwice finds out who moved to another mailbox during the freeze, so
+// that the walk met them in both places: the mail at their present one stands.
+func (r *run) listedTwice(ctx context.Context, b *Batch, p *profile.Profile) (string, error) {
+	if b.Kind != KindMailing || !p.EpochAt.After(r.mailing.Freeze.At) {
+		return "", nil // their address is what it was when the walk began
+	}
+	found, err := NewFinder(r.Store, b.Organization).In(ctx, r.mailing, p)
+	if err != nil || found == nil || found.Batch == nil || found.Batch.Lane == b.Lane && found.Batch.Index == b.Index {
+		return "", err
+	}
+	return TwiceListed, nil
 }
 
 // skip says why a profile is not mailed, "" where it is.
@@ -994,6 +1113,9 @@ func (r *run) skip(b *Batch, e *Entry, p *profile.Profile, targets profile.Targe
 		return ""
 	}
 	single := b.Kind != KindMailing
+	if single && !r.Now().Before(b.Single.Ends) {
+		return TooLate // a link must not end before it is sent (H11)
+	}
 	return Unmailable(p, r.settings.Access, targets, Rules{
 		Single: single, Login: single || r.mailing.Freeze.HasLogin, WithoutPassword: !single && r.mailing.Freeze.WithoutPassword,
 	})
@@ -1034,15 +1156,8 @@ func Unmailable(p *profile.Profile, access profile.Access, targets profile.Targe
 func (r *run) render(ctx context.Context, b *Batch, i int, going []*profile.Profile, page *link.Page) (Mail, error) {
 	e := &b.Entries[i]
 	first := going[0]
-	if e.Address == "" || b.Kind != KindNotice && b.Kind != KindTest {
-		address, err := username.Deliverable(first.Email)
-		if err != nil {
-			return Mail{}, fmt.Errorf("mailing: stored address of profile %s: %w", first.ID, err)
-		}
-		e.Address = address
-	}
 	taken := e.Taken
-	if b.Kind != KindMailing && first.Username == "" && first.Mailbox != "" {
+	if first.Username == "" && first.Mailbox != "" && (b.Kind != KindMailing || first.EpochAt.After(r.mailing.Freeze.At)) {
 		var err error
 		if taken, err = r.mailboxTaken(ctx, b.Organization, first.Mailbox); err != nil {
 			return Mail{}, err
@@ -1108,11 +1223,17 @@ func (r *run) standard(ctx context.Context, b *Batch, all []message.Values) (mes
 	return message.Rendered{}, fmt.Errorf("mailing: no mail of kind %q", b.Kind)
 }
 
+// errNoMessage is a test of a message that was emptied since.
+var errNoMessage = errors.New("mailing: there is no message to render")
+
 // test renders a mailing as a test: as the chosen profile, with the sample link.
 func (r *run) test(ctx context.Context, b *Batch) (message.Rendered, error) {
 	content, err := r.Store.Content(ctx, b.Organization, b.Single.TestOf)
 	if err != nil {
 		return message.Rendered{}, err
+	}
+	if content.Compiled == nil {
+		return message.Rendered{}, errNoMessage
 	}
 	rendered, err := Preview(ctx, r.Store, r.settings, content.Compiled, b.Single.As, r.Now())
 	rendered.Subject = "[Test] " + rendered.Subject

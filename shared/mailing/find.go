@@ -21,9 +21,9 @@ type Finder struct {
 }
 
 type neighbourhood struct {
-	stretch *Stretch
-	batch   *Batch
-	number  int
+	around *Stretch
+	batch  *Batch
+	number int
 }
 
 // MaxRecent is how many mailings are searched for a profile's last link.
@@ -52,21 +52,28 @@ func (f *Finder) In(ctx context.Context, m *Mailing, p *profile.Profile) (*Found
 		n = &neighbourhood{}
 		f.near[m.ID] = n
 	}
-	st, err := f.store.StretchAt(ctx, m.Organization, m.ID, m.Generation, place)
-	if err != nil || st == nil {
-		return nil, err
+	st := n.around
+	if st == nil || place < st.First || place > st.Last {
+		var err error
+		if st, err = f.store.StretchAt(ctx, m.Organization, m.ID, m.Generation, place); err != nil || st == nil {
+			return nil, err
+		}
+		n.around = st
+	}
+	if place > st.Last {
+		return nil, nil // nobody of the audience stands there
 	}
 	for _, s := range st.SkippedNow {
 		if s.Profile == p.ID {
 			return &Found{Recipient: Recipient{Profile: p.ID, Outcome: Skipped, Reason: s.Reason}}, nil
 		}
 	}
-	// The batch that begins at or before the place, and the one after it where
-	// people who share a mailbox were spread over two.
+	// The last batch that begins at or before the place. People who share a
+	// mailbox may be spread over several that begin alike, and the one before.
 	at := sort.Search(len(st.Starts), func(i int) bool { return st.Starts[i] > place }) - 1
-	for i := at; i >= 0 && i >= at-1; i-- {
+	for i := at; i >= 0 && (i == at || st.Starts[i+1] == st.Starts[at]); i-- {
 		number := st.FirstBatch + i
-		if n.batch == nil || n.number != number || n.stretch.First != st.First {
+		if n.batch == nil || n.number != number {
 			b, err := f.store.Batch(ctx, Batch{
 				Organization: m.Organization, Mailing: m.ID, Generation: m.Generation,
 				Lane: number % m.Freeze.Lanes, Index: number / m.Freeze.Lanes,
@@ -74,7 +81,7 @@ func (f *Finder) In(ctx context.Context, m *Mailing, p *profile.Profile) (*Found
 			if err != nil {
 				return nil, err
 			}
-			n.stretch, n.batch, n.number = st, b, number
+			n.batch, n.number = b, number
 		}
 		if n.batch == nil {
 			continue // removed after the 90 days

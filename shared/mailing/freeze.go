@@ -15,6 +15,9 @@ const (
 	walkPage    = 1000   // profiles read at once
 	walkBatches = 64     // batches written in one transaction
 	walkFar     = 20_000 // profiles walked before a step is written, full batches or not
+	// walkSkips bounds a stretch, which lists whom it skipped, well below the
+	// 400 kB of an item.
+	walkSkips = 3000
 )
 
 // Freezing writes the audience of a mailing down: profiles are walked in order
@@ -78,6 +81,7 @@ func (f *Freezing) Ring(ctx context.Context, bell Bell) error {
 		return nil
 	}
 	w := &walk{Freezing: f, settings: settings, m: m, cursor: m.Freeze.Cursor, facts: NewFacts(f.Store, settings, m.Audience, f.Now())}
+	w.facts.needs.SharedMailbox = false // the walk itself sees who stands together
 	if m.RemindsOf != "" {
 		if w.reminded, err = f.Store.Mailing(ctx, m.Organization, m.RemindsOf); err != nil {
 			return err
@@ -114,12 +118,21 @@ type walk struct {
 	units  []unit // read, not written
 	far    int    // profiles read since the last write
 	mails  int    // entries among units
+	skips  int    // skipped profiles among units
 }
+
+// enough says that a step is worth writing.
+func (w *walk) enough() bool {
+	return w.mails >= walkBatches*w.m.Freeze.PerBatch || w.overdue()
+}
+
+// overdue says that a step must be written, full batches or not.
+func (w *walk) overdue() bool { return w.far >= walkFar || w.skips >= walkSkips }
 
 // read takes in pages until a step is worth writing; end says that the
 // audience is all read.
 func (w *walk) read(ctx context.Context) (end bool, err error) {
-	for w.mails < walkBatches*w.m.Freeze.PerBatch && w.far < walkFar {
+	for !w.enough() {
 		ids, next, err := w.Store.ProfilesByMailbox(ctx, w.m.Organization, w.cursor, walkPage)
 		if err != nil {
 			return false, err
@@ -153,6 +166,7 @@ func (w *walk) read(ctx context.Context) (end bool, err error) {
 			}
 			w.units = append(w.units, u)
 			w.mails += len(u.entries)
+			w.skips += len(u.skipped)
 			w.far += len(group)
 		}
 		if next == "" {
@@ -195,7 +209,7 @@ func (w *walk) unit(ctx context.Context, group []*profile.Profile, all map[profi
 			if err != nil {
 				return u, err
 			}
-			if was == nil || was.Recipient.Known() == Skipped {
+			if was != nil && was.Recipient.Known() == Skipped || was == nil && !w.moved(p) {
 				continue
 			}
 		}
@@ -214,11 +228,19 @@ func (w *walk) unit(ctx context.Context, group []*profile.Profile, all map[profi
 	return u, nil
 }
 
+// moved says that a profile may have been in the reminded mailing at another
+// place: it was there then, and its login changed since. A corrected address is
+// the very reason to remind somebody.
+func (w *walk) moved(p *profile.Profile) bool {
+	at := w.reminded.Freeze.At
+	return p.CreatedAt.Before(at) && p.EpochAt.After(at)
+}
+
 // write stores full batches, and at the end, or after a long stretch without
 // enough of them, what is left as well.
 func (w *walk) write(ctx context.Context, end bool) error {
 	f := w.m.Freeze
-	all := end || w.far >= walkFar
+	all := end || w.overdue()
 	cut, mails := len(w.units), w.mails
 	if !all {
 		// The longest run of units that fills batches to the brim.
@@ -246,7 +268,10 @@ func (w *walk) write(ctx context.Context, end bool) error {
 			break
 		}
 	}
-	w.units, w.mails, w.far = w.units[cut:], w.mails-mails, 0
+	w.units, w.mails, w.far, w.skips = w.units[cut:], w.mails-mails, 0, 0
+	for _, u := range w.units {
+		w.skips += len(u.skipped)
+	}
 	return nil
 }
 
@@ -297,7 +322,8 @@ func (w *walk) step(ctx context.Context, units []unit, end bool) error {
 		}
 		flush()
 		if len(units) > 0 {
-			st.First, f.Cursor = units[0].start, units[len(units)-1].place
+			st.First, st.Last = units[0].start, units[len(units)-1].place
+			f.Cursor = st.Last
 			if len(st.Starts) > 0 || len(st.SkippedNow) > 0 {
 				tx.PutStretch(st)
 			}

@@ -123,11 +123,17 @@ const (
 	LoginDisabled = "disabled"
 	HasPassword   = "has_password" // and the audience was those without
 	Gone          = "gone"         // no such profile any more
+	BadAddress    = "invalid_address"
+	TwiceListed   = "listed_twice" // moved to another mailbox during the freeze, and stands there, too
+	TooLate       = "too_late"     // its link would have ended before it was sent
 	WasCancelled  = "cancelled"
 )
 
-// NotConfirmed is the reason of a failure of which nobody ever heard again.
-const NotConfirmed = "not_confirmed"
+// Reasons of failing beside what the mail service says.
+const (
+	NotConfirmed = "not_confirmed" // nobody ever heard of it again
+	NotRendered  = "not_rendered"  // the message is not there any more
+)
 
 // Recipient is one profile of an entry.
 type Recipient struct {
@@ -244,6 +250,7 @@ type Stretch struct {
 	Mailing      string    `json:"-"`
 	Generation   int       `json:"-"`
 	First        string    `json:"-"` // sort key of the first profile walked
+	Last         string    `json:"l"` // and of the last
 	FirstBatch   int       `json:"b"`
 	Starts       []string  `json:"s"` // sort key of the first profile of each batch
 	SkippedNow   []Skip    `json:"k,omitempty"`

@@ -90,7 +90,8 @@ func (s *Sweep) attendMailing(ctx context.Context, bell Bell) error {
 	if err != nil {
 		return ignoreMissing(err)
 	}
-	lanes, err := s.Store.Lanes(ctx, m.Organization, m.ID, m.Generation)
+	seen, generation := m.Version, m.Generation
+	lanes, err := s.Store.Lanes(ctx, m.Organization, m.ID, generation)
 	if err != nil {
 		return err
 	}
@@ -121,6 +122,9 @@ func (s *Sweep) attendMailing(ctx context.Context, bell Bell) error {
 			m.State, m.PauseReason = Draft, "schedule_missed"
 			m.SendAt = time.Time{}
 		case m.State == Scheduled && !now.Before(m.SendAt) && (m.Freeze == nil || m.Freeze.At.Before(m.SendAt)):
+			if m.Version != seen || content.Compiled == nil {
+				break // edited this moment: the next sweep reads it anew
+			}
 			s.begin(tx, m, content, settings, pace, now)
 			ring = append(ring, freezeBell(m))
 			return nil
@@ -128,14 +132,21 @@ func (s *Sweep) attendMailing(ctx context.Context, bell Bell) error {
 			m.SentBy = m.CreatedBy
 			ring, err = s.start(tx, m, now)
 			return err
-		case m.State == WaitingQuota && pace.ReadAt.After(m.UpdatedAt) && pace.Enabled && (pace.BulkQuotaLeft() < 0 || pace.BulkQuotaLeft() >= float64(m.Freeze.PerBatch)):
+		case m.State == WaitingQuota && m.Generation == generation && pace.ReadAt.After(m.UpdatedAt) && pace.Enabled && (pace.BulkQuotaLeft() < 0 || pace.BulkQuotaLeft() >= float64(m.Freeze.PerBatch)):
 			m.State, m.PauseReason = Sending, ""
 			ring, err = s.wake(tx, m, now)
 			if err != nil {
 				return err
 			}
 		case m.State == Sending || m.State == Cancelled:
-			if finished(lanes, m.Generation) {
+			done := finished(lanes, m.Generation)
+			if done {
+				// Read again, so that it is true at the moment it is written.
+				if done, err = s.finished(tx, m); err != nil {
+					return err
+				}
+			}
+			if done {
 				if m.State == Sending {
 					m.State = Done
 				}
@@ -163,6 +174,18 @@ func (s *Sweep) ring(ctx context.Context, bells []Bell) error {
 		return nil
 	}
 	return s.Bells.Ring(ctx, bells...)
+}
+
+func (s *Sweep) finished(tx Tx, m *Mailing) (bool, error) {
+	lanes := make([]*Lane, m.Freeze.Lanes)
+	for n := range lanes {
+		l, err := tx.Lane(m.Organization, m.ID, m.Generation, n)
+		if l == nil || err != nil {
+			return false, err
+		}
+		lanes[n] = l
+	}
+	return finished(lanes, m.Generation), nil
 }
 
 // finished says that every lane has ended and nothing is pending or uncertain.

@@ -262,7 +262,7 @@ func TestSearchIsComplete(t *testing.T) {
 	word := func() string {
 		return []string{"ana", "an", "anna", "mar", "mara", "gar", "gara", "美", "美咲", "b"}[rnd.IntN(10)]
 	}
-	for range 200 {
+	for range 60 {
 		var all []*profile.Profile
 		for i := range 30 {
 			p := person(profile.ID(fmt.Sprint("an", i)), word()+" "+word(), word(), word()+" "+word(), word()+"@"+word()+".example.org")

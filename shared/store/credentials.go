@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"encoding/json"
+	"time"
 
 	"github.com/memberkey/memberkey/shared/credential"
 	"github.com/memberkey/memberkey/shared/link"
@@ -109,6 +110,26 @@ func (s *Store) Attempts(ctx context.Context, org, key string) (*session.Attempt
 	return named(item, func(v *session.Attempts) { v.Organization, v.Key = org, key })
 }
 
+// WaitUntil tells when the wait of a counter ends, for whoever must not know
+// more of it; zero where there is none.
+func (s *Store) WaitUntil(ctx context.Context, org, key string) (time.Time, error) {
+	a, err := s.Attempts(ctx, org, key)
+	if a == nil || err != nil {
+		return time.Time{}, err
+	}
+	return a.Until, nil
+}
+
+// WaitUntil tells when the wait of a counter ends, to end it; zero where there
+// is none.
+func (tx *Tx) WaitUntil(org, key string) (time.Time, error) {
+	a, err := tx.Attempts(org, key)
+	if a == nil || err != nil {
+		return time.Time{}, err
+	}
+	return a.Until, nil
+}
+
 // Device reads a device; nil where it is unknown.
 func (s *Store) Device(ctx context.Context, org, hash string) (*session.Device, error) {
 	item, err := s.DB.Get(ctx, deviceKey(org, hash))
@@ -135,33 +156,6 @@ func (s *Store) Page(ctx context.Context, org, id string) (*link.Page, error) {
 // PutPage stores a link page, once.
 func (tx *Tx) PutPage(p *link.Page) {
 	tx.put(Item{Key: pageKey(p.Organization, p.ID), Value: encodePage(p), Expires: p.Ends.Add(link.Remembered).Unix()})
-}
-
-// storedPage keeps the hashes together: 32 bytes each, in the order of the entries.
-type storedPage struct {
-	link.Page
-	Hashes []byte `json:"h"`
-}
-
-func encodePage(p *link.Page) []byte {
-	stored := storedPage{Page: *p, Hashes: make([]byte, 0, 32*len(p.Entries))}
-	for i := range p.Entries {
-		stored.Hashes = append(stored.Hashes, p.Entries[i].Hash[:]...)
-	}
-	return encode(&stored)
-}
-
-func decodePage(item *Item, org, id string) (*link.Page, error) {
-	stored, err := read[storedPage](item)
-	if stored == nil || err != nil {
-		return nil, err
-	}
-	p := &stored.Page
-	p.ID, p.Organization = id, org
-	for i := range p.Entries {
-		copy(p.Entries[i].Hash[:], stored.Hashes[32*i:])
-	}
-	return p, nil
 }
 
 // named decodes an item whose name stands in its key alone.

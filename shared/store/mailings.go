@@ -148,11 +148,16 @@ func (s *Store) Batches(ctx context.Context, org, id string, generation, lane, f
 	if err != nil {
 		return nil, false, err
 	}
-	batches, err = readAll(items, func(b *mailing.Batch, sort string) {
-		b.Organization, b.Mailing, b.Generation, b.Lane = org, id, generation, lane
-		b.Index, _ = strconv.Atoi(sort[strings.LastIndexByte(sort, '#')+1:])
-	})
-	return batches, more, err
+	name := mailing.Batch{Organization: org, Mailing: id, Generation: generation, Lane: lane}
+	for i := range items {
+		name.Index, _ = strconv.Atoi(items[i].Sort[strings.LastIndexByte(items[i].Sort, '#')+1:])
+		b, err := decodeBatch(&items[i], name)
+		if err != nil {
+			return nil, false, err
+		}
+		batches = append(batches, b)
+	}
+	return batches, more, nil
 }
 
 // Batch reads a batch that its names tell: a mailing's, or a single one by ID;
@@ -162,7 +167,7 @@ func (s *Store) Batch(ctx context.Context, name mailing.Batch) (*mailing.Batch, 
 	if err != nil {
 		return nil, err
 	}
-	return namedBatch(item, name)
+	return decodeBatch(item, name)
 }
 
 // Batch reads a batch to change it; nil where there is none.
@@ -171,20 +176,13 @@ func (tx *Tx) Batch(name mailing.Batch) (*mailing.Batch, error) {
 	if err != nil {
 		return nil, err
 	}
-	return namedBatch(item, name)
-}
-
-func namedBatch(item *Item, name mailing.Batch) (*mailing.Batch, error) {
-	return named(item, func(b *mailing.Batch) {
-		b.Organization, b.Mailing, b.Generation, b.Lane, b.Index, b.ID =
-			name.Organization, name.Mailing, name.Generation, name.Lane, name.Index, name.ID
-	})
+	return decodeBatch(item, name)
 }
 
 // PutBatch stores a batch; due is when the sweep should look at it, zero for
 // never. Once worked it is kept for [Kept].
 func (tx *Tx) PutBatch(b *mailing.Batch, due time.Time) {
-	item := Item{Key: batchKey(b), Value: encode(b), Due: unixMilli(due)}
+	item := Item{Key: batchKey(b), Value: encodeBatch(b), Due: unixMilli(due)}
 	if !b.At.IsZero() {
 		item.Expires = b.At.Add(Kept).Unix()
 	}
@@ -197,7 +195,7 @@ func (tx *Tx) PutOutcome(b *mailing.Batch) error {
 	if err != nil || item == nil {
 		return err
 	}
-	changed := Item{Key: item.Key, Value: encode(b), Expires: item.Expires, Due: item.Due}
+	changed := Item{Key: item.Key, Value: encodeBatch(b), Expires: item.Expires, Due: item.Due}
 	if b.State == mailing.BatchFinished {
 		changed.Due = 0
 	}

@@ -95,10 +95,11 @@ func (s *Store) Targets(ctx context.Context, org string, of ...*profile.Profile)
 	return profile.Targets(found), err
 }
 
-// Related lists the profiles that are related to id, in order of their IDs.
-func (s *Store) Related(ctx context.Context, org string, id profile.ID, after string, limit int) (ids []profile.ID, more bool, err error) {
+// Related lists the profiles that are related to id, in order of their IDs;
+// after is the last one seen, "" for the beginning.
+func (s *Store) Related(ctx context.Context, org string, id, after profile.ID, limit int) (ids []profile.ID, more bool, err error) {
 	key := relatedKey(org, id, "")
-	items, more, err := s.DB.Query(ctx, Range{Table: Profiles, Partition: key.Partition, Prefix: key.Sort, After: after, Limit: limit})
+	items, more, err := s.DB.Query(ctx, Range{Table: Profiles, Partition: key.Partition, Prefix: key.Sort, After: key.Sort + string(after), Limit: limit})
 	for _, item := range items {
 		ids = append(ids, profile.ID(strings.TrimPrefix(item.Sort, key.Sort)))
 	}
@@ -205,7 +206,8 @@ func indexRows(p *profile.Profile) map[Key][]byte {
 	for _, r := range p.Relations {
 		rows[relatedKey(p.Organization, r.To, p.ID)] = nil
 	}
-	hit := encode(profile.HitOf(p))
+	found := profile.HitOf(p)
+	hit := encodeHit(&found)
 	for _, k := range profile.SearchKeys(p) {
 		rows[Key{Profiles, searchPartition(p.Organization, k.Range, k.Partition), k.Key}] = hit
 	}
@@ -223,7 +225,7 @@ func (s *Store) Search(ctx context.Context, org string, q profile.Query, cursor 
 		}
 		rows := make([]profile.SearchRow, len(items))
 		for i := range items {
-			hit, err := read[profile.Hit](&items[i])
+			hit, err := decodeHit(&items[i])
 			if err != nil {
 				return nil, err
 			}
@@ -268,10 +270,6 @@ func claimed(item *Item, err error) (profile.ID, error) {
 	}
 	return c.Profile, nil
 }
-
-func decodeProfile(item *Item) (*profile.Profile, error) { return read[profile.Profile](item) }
-
-func encodeProfile(p *profile.Profile) []byte { return encode(p) }
 
 func orNoProfile(p *profile.Profile, err error) (*profile.Profile, error) {
 	if err == nil && p == nil {
