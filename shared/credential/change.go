@@ -38,7 +38,7 @@ func (in Change) setsPassword() bool {
 // takes the email where there is none.
 func (in Change) name(p *profile.Profile) (string, error) {
 	if in.Username != nil {
-		if typed := strings.TrimSpace(*in.Username); typed != p.Username {
+		if typed := strings.TrimSpace(*in.Username); typed != "" || p.Username != "" {
 			return ownName(p, typed)
 		}
 	}
@@ -59,7 +59,7 @@ func (s *Service) Change(ctx context.Context, by activity.Actor, org string, id 
 	if err != nil {
 		return nil, err
 	}
-	p, err := s.Store.Profile(ctx, org, id)
+	p, err := s.profile(ctx, org, id)
 	if err != nil {
 		return nil, err
 	}
@@ -167,6 +167,9 @@ func (s *Service) checkChange(ctx context.Context, settings *organization.Settin
 // Remove erases the hash, frees the username and leaves the login disabled
 // (H5c). Where all that is so already nothing changes.
 func (s *Service) Remove(ctx context.Context, by activity.Actor, org string, id profile.ID, version int) (*View, error) {
+	if !id.Valid() {
+		return nil, noProfile
+	}
 	var p *profile.Profile
 	var notice *mailing.Batch
 	err := s.Store.Update(ctx, func(tx Tx) (err error) {
@@ -227,7 +230,7 @@ func (s *Service) stale(ctx context.Context, p *profile.Profile, seen int) error
 			continue
 		}
 		if !entry.At.Equal(at) {
-			if steps == 0 {
+			if steps <= 0 {
 				break
 			}
 			steps, at = steps-1, entry.At
@@ -265,7 +268,7 @@ func (s *Service) CheckPassword(ctx context.Context, org string, id profile.ID, 
 	var p *profile.Profile
 	name := ""
 	if id != "" {
-		if p, err = s.Store.Profile(ctx, org, id); err != nil {
+		if p, err = s.profile(ctx, org, id); err != nil {
 			return nil, "", err
 		}
 		if name, err = s.nameToBe(ctx, p); err != nil {

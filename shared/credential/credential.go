@@ -28,6 +28,7 @@ import (
 	"github.com/memberkey/memberkey/shared/mailing"
 	"github.com/memberkey/memberkey/shared/organization"
 	"github.com/memberkey/memberkey/shared/password"
+	"github.com/memberkey/memberkey/shared/problem"
 	"github.com/memberkey/memberkey/shared/profile"
 )
 
@@ -103,7 +104,7 @@ type Store interface {
 	// Profiles leaves out those that do not exist.
 	Profiles(ctx context.Context, org string, ids []profile.ID) (map[profile.ID]*profile.Profile, error)
 	Targets(ctx context.Context, org string, of ...*profile.Profile) (profile.Targets, error)
-	Related(ctx context.Context, org string, id profile.ID, after string, limit int) (ids []profile.ID, more bool, err error)
+	Related(ctx context.Context, org string, id, after profile.ID, limit int) (ids []profile.ID, more bool, err error)
 	AtMailbox(ctx context.Context, org, mailbox string, limit int) ([]profile.ID, error)
 	// Claim tells who has a username; "" where it is free.
 	Claim(ctx context.Context, org, username string) (profile.ID, error)
@@ -150,6 +151,18 @@ func (s *Service) now() time.Time { return instant(s.Now) }
 
 // instant is the time as it is stored.
 func instant(now func() time.Time) time.Time { return now().UTC().Truncate(time.Millisecond) }
+
+// noProfile is what the store answers for a profile that is not there (H21);
+// an ID that no profile can have is not even asked for.
+var noProfile = problem.New(problem.NotFound, "profile_not_found", "id", "There is no profile with this ID in your organization. Search for the name, or check the number.")
+
+// profile reads a profile whose ID came from outside.
+func (s *Service) profile(ctx context.Context, org string, id profile.ID) (*profile.Profile, error) {
+	if !id.Valid() {
+		return nil, noProfile
+	}
+	return s.Store.Profile(ctx, org, id)
+}
 
 func (s *Service) means() means {
 	return means{bells: s.Bells, rand: s.Rand, newID: s.NewID, again: s.Again, log: s.Log}

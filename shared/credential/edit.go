@@ -93,20 +93,21 @@ var (
 	// UsernameTaken never says who has it.
 	UsernameTaken = problem.New(problem.Conflict, "username_taken", "username", "This username is in use already. Please choose another one.")
 	// UsernameRequired is a login without a username where the email cannot become one.
-	UsernameRequired = problem.New(problem.Invalid, "username_required", "username", "This login has no username yet, and there is no email address that could become it. Please choose a username.")
+	UsernameRequired = problem.New(problem.Invalid, "username_required", "username", "This login needs a username: its email address cannot become one, is in use as one, or is missing. Please choose a username.")
 	// UsernameNotOwn is a username with an @ that is somebody else's address,
 	// or nobody's: mail for it would not reach this person.
 	UsernameNotOwn = problem.New(problem.Invalid, "username_not_own_address", "username", "A username with an @ must be the email address of this profile. Please use that address, or a name without an @.")
 )
 
 // ownName normalises a username that was typed for p and checks that an
-// address is the profile's own (H4).
+// address is the profile's own (H4). The username that p has may stay, even if
+// it is an address of before.
 func ownName(p *profile.Profile, typed string) (string, error) {
 	name, err := username.Normalise(typed)
 	if err != nil {
 		return "", err
 	}
-	if strings.Contains(string(name), "@") && string(name) != p.Mailbox {
+	if strings.Contains(string(name), "@") && string(name) != p.Mailbox && string(name) != p.Username {
 		return "", UsernameNotOwn
 	}
 	return string(name), nil

@@ -83,7 +83,7 @@ func (l *Logins) SignOutEverywhere(ctx context.Context, by activity.Actor, org s
 	now := instant(l.Now)
 	var stored *profile.Profile
 	err := l.Store.Update(ctx, func(tx LoginTx) error {
-		p, err := tx.Profile(org, id)
+		p, err := loginOf(tx, org, id)
 		if err != nil {
 			return err
 		}
@@ -103,7 +103,7 @@ func (l *Logins) Unlock(ctx context.Context, by activity.Actor, org string, id p
 	now := instant(l.Now)
 	var stored *profile.Profile
 	err := l.Store.Update(ctx, func(tx LoginTx) error {
-		p, err := tx.Profile(org, id)
+		p, err := loginOf(tx, org, id)
 		if err != nil {
 			return err
 		}
@@ -128,6 +128,14 @@ func (l *Logins) Unlock(ctx context.Context, by activity.Actor, org string, id p
 	return stored, err
 }
 
+// loginOf reads a profile whose ID came from outside, to change its login.
+func loginOf(tx LoginTx, org string, id profile.ID) (*profile.Profile, error) {
+	if !id.Valid() {
+		return nil, noProfile
+	}
+	return tx.Profile(org, id)
+}
+
 func (l *Logins) note(tx LoginTx, p *profile.Profile, kind activity.Kind, by activity.Actor, now time.Time) {
 	tx.AddActivity(activity.Entry{Organization: p.Organization, ID: l.NewID(now), At: now, Actor: by, Kind: kind, Profile: string(p.ID)})
 }
@@ -138,7 +146,7 @@ func (l *Logins) change(ctx context.Context, by activity.Actor, org string, id p
 	var notice *mailing.Batch
 	err := l.Store.Update(ctx, func(tx LoginTx) error {
 		notice = nil
-		p, err := tx.Profile(org, id)
+		p, err := loginOf(tx, org, id)
 		if err != nil {
 			return err
 		}

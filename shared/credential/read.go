@@ -43,7 +43,7 @@ type LastLink struct {
 
 // Read tells what is to be seen of a profile's credential.
 func (s *Service) Read(ctx context.Context, org string, id profile.ID) (*View, error) {
-	p, err := s.Store.Profile(ctx, org, id)
+	p, err := s.profile(ctx, org, id)
 	if err != nil {
 		return nil, err
 	}

@@ -1,7 +1,6 @@
 package mailing
 
 import (
-	"fmt"
 	"net/mail"
 	"slices"
 	"strconv"
@@ -95,9 +94,13 @@ var rank = map[Outcome]int{"": 0, Pending: 0, Uncertain: 0, Sent: 1, Failed: 2, 
 // made of letters, digits, hyphens and underscores alone.
 func Tag(b *Batch, entry int) string {
 	if b.Mailing == "" {
-		return fmt.Sprintf("s_%s_%d", b.ID, entry)
+		return "s_" + b.ID + "_" + strconv.Itoa(entry)
 	}
-	return fmt.Sprintf("m_%s_%d_%d_%d_%d", b.Mailing, b.Generation, b.Lane, b.Index, entry)
+	tag := append(make([]byte, 0, 64), "m_"+b.Mailing...)
+	for _, n := range [...]int{b.Generation, b.Lane, b.Index, entry} {
+		tag = strconv.AppendInt(append(tag, '_'), int64(n), 10)
+	}
+	return string(tag)
 }
 
 // ParseTag reads a Tag; the organization travels beside it.

@@ -66,6 +66,9 @@ type run struct {
 	compiled *message.Compiled // nil for standard mails
 	about    message.Association
 	zone     *time.Location
+	today    string // when the batch was prepared
+	ends     string // of the links of its page
+	size     int    // of the largest mail so far
 }
 
 func (d *Delivery) open(ctx context.Context, org, id string, generation int) (*run, error) {
@@ -324,7 +327,10 @@ func (w *worker) reserve(ctx context.Context, n int) (wait time.Duration, err er
 	}
 	// About a second of this lane's share, so that the shared record is
 	// written once a second and lane, not once a batch.
-	take := max(n, int(rate)/max(1, w.mailing.Freeze.Lanes))
+	take := n
+	if w.lane != nil {
+		take = max(n, int(rate)/max(1, w.mailing.Freeze.Lanes))
+	}
 	err = w.Store.Update(ctx, func(tx Tx) error {
 		p, err := tx.Pace()
 		if err != nil {
@@ -704,11 +710,17 @@ func (w *worker) release(tx Tx, due time.Time) error {
 // cancelOpen skips the pending recipients of a batch of a cancelled mailing.
 func cancelOpen(b *Batch) (change Tally, any bool) {
 	before := b.Tally()
-	b.each(func(r *Recipient) {
-		if r.Outcome == "" || r.Outcome == Pending {
-			r.Outcome, r.Reason, any = Skipped, WasCancelled, true
+	for i := range b.Entries {
+		e := &b.Entries[i]
+		for k := range e.Recipients {
+			if r := &e.Recipients[k]; r.Outcome == "" || r.Outcome == Pending {
+				r.Outcome, r.Reason, any = Skipped, WasCancelled, true
+				if e.inDoubt() {
+					r.Outcome, r.Reason = Failed, NotConfirmed
+				}
+			}
 		}
-	})
+	}
 	if !any {
 		return nil, false
 	}
@@ -800,10 +812,11 @@ func (d *Delivery) batch(ctx context.Context, bell Bell) error {
 
 // confirmedBy is until when an event may still tell what became of an entry.
 func (d *Delivery) confirmedBy(b *Batch, i int) time.Time {
-	if at := b.Entries[i].At; !at.IsZero() {
-		return at.Add(d.Grace)
+	at := b.At
+	if again := b.Entries[i].At; again.After(at) {
+		at = again
 	}
-	return b.At.Add(d.Grace)
+	return at.Add(d.Grace)
 }
 
 // due is when the sweep should look at a batch that is not finished.
@@ -936,7 +949,9 @@ func (r *run) prepare(ctx context.Context, b *Batch, which []int) (*outgoing, er
 		if out.page, err = link.NewPage(r.Rand, b.Organization, purpose, b.Mailing, now, ends); err != nil {
 			return nil, err
 		}
+		r.ends = message.Moment(out.page.Ends, r.zone)
 	}
+	r.today = r.date(now)
 	out.call = Call{Organization: b.Organization, From: sender(r.settings), ReplyTo: r.settings.ReplyTo, Mailing: b.Mailing}
 	size := 0
 	for n := 0; n < len(which) && len(out.call.Mails) < MaxBatch; n++ {
@@ -1036,7 +1051,7 @@ func (r *run) fit(ctx context.Context, b *Batch, i int, profiles map[profile.ID]
 	split = -1
 	e := &b.Entries[i]
 	address := ""
-	var stay, leave []Recipient
+	var stay, leave, doubted []Recipient
 	mailbox := ""
 	for _, rcpt := range e.Recipients {
 		if !(rcpt.Outcome == "" || rcpt.Outcome == Pending || rcpt.Outcome == Uncertain) {
@@ -1057,6 +1072,13 @@ func (r *run) fit(ctx context.Context, b *Batch, i int, profiles map[profile.ID]
 			}
 		}
 		if reason != "" {
+			if rcpt.Outcome == Uncertain || e.inDoubt() {
+				// A mail may have arrived: that was not skipped, and an event can
+				// still tell.
+				rcpt.Outcome, rcpt.Reason = Failed, NotConfirmed
+				doubted = append(doubted, rcpt)
+				continue
+			}
 			rcpt.Outcome, rcpt.Reason = Skipped, reason
 			stay = append(stay, rcpt)
 			continue
@@ -1071,6 +1093,11 @@ func (r *run) fit(ctx context.Context, b *Batch, i int, profiles map[profile.ID]
 		going = append(going, p)
 		stay = append(stay, rcpt)
 	}
+	// Events of the mail that goes now must not speak for those it leaves out.
+	apart := Entry{Recipients: doubted, Address: e.Address, MessageID: e.MessageID, Attempts: e.Attempts, At: e.At}
+	if len(going) == 0 {
+		stay, apart.Recipients = append(stay, doubted...), nil
+	}
 	e.Recipients = stay
 	if len(going) > 0 && !e.fixedAddress(b) {
 		e.Address = address
@@ -1079,13 +1106,20 @@ func (r *run) fit(ctx context.Context, b *Batch, i int, profiles map[profile.ID]
 		split = len(b.Entries)
 		b.Entries = append(b.Entries, Entry{Recipients: leave, Taken: e.Taken})
 	}
+	if len(apart.Recipients) > 0 {
+		b.Entries = append(b.Entries, apart)
+	}
 	return going, split, nil
 }
 
+// inDoubt says that an earlier call may have taken the mail.
+func (e *Entry) inDoubt() bool { return !e.At.IsZero() }
+
 // fixedAddress says that an entry goes to the address it was made with: a
-// notice to the old one, a test.
+// notice to the old one, a test, a reset that goes to a main contact. Any other
+// address is only where the latest try went.
 func (e *Entry) fixedAddress(b *Batch) bool {
-	return e.Address != "" && (b.Kind == KindNotice || b.Kind == KindTest)
+	return e.Address != "" && (b.Kind == KindNotice || b.Kind == KindTest || b.Single != nil && b.Single.ToContact != "")
 }
 
 // listedTwice finds out who moved to another mailbox during the freeze, so
@@ -1107,6 +1141,9 @@ func (r *run) skip(b *Batch, e *Entry, p *profile.Profile, targets profile.Targe
 		return Gone
 	}
 	if b.Kind == KindNotice || b.Kind == KindTest {
+		if r.Now().Sub(b.Single.RequestedAt) > stale {
+			return TooLate
+		}
 		if e.Address == "" && p.Email == "" {
 			return NoEmail
 		}
@@ -1118,21 +1155,27 @@ func (r *run) skip(b *Batch, e *Entry, p *profile.Profile, targets profile.Targe
 	}
 	return Unmailable(p, r.settings.Access, targets, Rules{
 		Single: single, Login: single || r.mailing.Freeze.HasLogin, WithoutPassword: !single && r.mailing.Freeze.WithoutPassword,
+		Addressed: e.fixedAddress(b),
 	})
 }
+
+// stale is how old a mail without a link may get, while the account is stopped
+// say, before it helps nobody any more.
+const stale = 7 * 24 * time.Hour
 
 // Rules say what is asked of a recipient beside an address.
 type Rules struct {
 	Single          bool // one person's own mail: it may go despite do-not-email and earlier bounces (H19)
 	Login           bool // the mail carries a link: the right to sign in is asked
 	WithoutPassword bool // the audience was those without
+	Addressed       bool // the entry has an address of its own
 }
 
 // Unmailable is the one rule of who is not mailed and why, "" for who is; the
 // freeze, the preview of numbers and the delivery ask it.
 func Unmailable(p *profile.Profile, access profile.Access, targets profile.Targets, rules Rules) string {
 	switch {
-	case p.Email == "":
+	case p.Email == "" && !rules.Addressed:
 		return NoEmail
 	case rules.WithoutPassword && p.HasPassword:
 		return HasPassword
@@ -1181,7 +1224,7 @@ func (r *run) render(ctx context.Context, b *Batch, i int, going []*profile.Prof
 		}
 		l := &all[n].Logins[0]
 		l.URL = r.settings.Portal("/set-password/" + token.Reveal())
-		l.Ends = message.Moment(page.Ends, r.zone)
+		l.Ends = r.ends
 		if p.Username == "" && (taken || without > 1) {
 			l.Username, l.UsernameNote = "", message.ChooseUsername
 		}
@@ -1189,7 +1232,8 @@ func (r *run) render(ctx context.Context, b *Batch, i int, going []*profile.Prof
 	mail := Mail{To: e.Address, Tag: Tag(b, i)}
 	if r.compiled != nil && b.Kind == KindMailing {
 		v := message.Join(all...)
-		mail.Data = r.compiled.AppendTemplateData(make([]byte, 0, 8<<10), &v)
+		mail.Data = r.compiled.AppendTemplateData(make([]byte, 0, r.size+256), &v)
+		r.size = max(r.size, len(mail.Data))
 		return mail, nil
 	}
 	rendered, err := r.standard(ctx, b, all)
@@ -1252,6 +1296,7 @@ func Preview(ctx context.Context, store Store, settings *organization.Settings, 
 		return message.Rendered{}, err
 	}
 	r := &run{Delivery: &Delivery{Store: store, Now: func() time.Time { return now }}, settings: settings, about: Association(settings), zone: settings.Zone()}
+	r.today = r.date(now)
 	v := r.values(p)
 	l := &v.Logins[0]
 	l.URL = settings.Portal("/set-password/" + SampleToken)
@@ -1268,6 +1313,9 @@ func Preview(ctx context.Context, store Store, settings *organization.Settings, 
 	return compiled.Render(&v), nil
 }
 
+// date writes the day as a mail shows it, where the organization is.
+func (r *run) date(t time.Time) string { return t.In(r.zone).Format("2 January 2006") }
+
 // values are what a mail says of one profile.
 func (r *run) values(p *profile.Profile) message.Values {
 	l := message.Login{Name: p.Name(), OrganizationName: p.OrganizationName, ProfileID: string(p.ID), Username: p.Username}
@@ -1283,7 +1331,7 @@ func (r *run) values(p *profile.Profile) message.Values {
 	}
 	return message.Values{
 		FirstName: p.FirstName, LastName: p.LastName, Name: p.Name(), OrganizationName: p.OrganizationName, ProfileID: string(p.ID),
-		Association: r.about, Today: r.Now().In(r.zone).Format("2 January 2006"), Logins: []message.Login{l},
+		Association: r.about, Today: r.today, Logins: []message.Login{l},
 	}
 }
 

@@ -151,7 +151,8 @@ type Entry struct {
 	MessageID string `json:"m,omitempty"` // SES's
 	// Attempts counts the calls that took it, or may have.
 	Attempts int `json:"n,omitempty"`
-	// At is set when an uncertain entry went once more by itself.
+	// At is when an uncertain entry went once more by itself; it stays, for
+	// it also says that an earlier call may have taken the mail.
 	At time.Time `json:"t,omitzero"`
 	// Taken: somebody already has the mailbox as username, so a profile
 	// without one chooses another on opening the link (H13).
@@ -219,6 +220,11 @@ type Single struct {
 	// Test is a test of a mailing: the mailing and whom it is shown as.
 	TestOf string     `json:"testOf,omitempty"`
 	As     profile.ID `json:"as,omitempty"`
+	// ToContact is the main contact to whose address, given with the entry, a
+	// reset of an organization without an email goes (U9).
+	ToContact profile.ID `json:"toContact,omitempty"`
+	// Earlier is the link that still worked when a reset was asked for.
+	Earlier *LastLink `json:"earlier,omitempty"`
 	// LastReason tells why the latest try did not succeed.
 	LastReason string `json:"lastReason,omitempty"`
 }
@@ -265,7 +271,7 @@ type Skip struct {
 
 // Timing is how long things take; the laptop and AWS differ in it alone.
 type Timing struct {
-	Lease  time.Duration // a lane's holder that was not heard of for so long is dead
+	Lease  time.Duration // a lane's holder that was not heard of for so long is dead; longer than Budget and one call
 	Grace  time.Duration // how long uncertain mails wait for events before they go again
 	Budget time.Duration // no new step is begun after so long
 	Again  time.Duration // how long a bell may take before the sweep rings once more

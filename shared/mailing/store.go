@@ -41,6 +41,11 @@ type Store interface {
 	Pace(ctx context.Context) (*Pace, error)
 	Due(ctx context.Context, now time.Time, limit int) ([]Bell, error)
 
+	// Saved reads a saved message or filter into v; false where there is none.
+	Saved(ctx context.Context, org, kind, id string, v any) (bool, error)
+	Templates(ctx context.Context, org string) ([]*Template, error)
+	SavedAudiences(ctx context.Context, org string) ([]*SavedAudience, error)
+
 	// Update runs fn and stores what it put, all or nothing; it runs fn again
 	// when something that fn read has changed meanwhile.
 	Update(ctx context.Context, fn func(Tx) error) error
@@ -77,6 +82,12 @@ type Tx interface {
 	PutPace(*Pace)
 	PutPage(*link.Page)
 	AddActivity(activity.Entry)
+	Saved(org, kind, id string, v any) (bool, error)
+	PutSaved(org, kind, id string, v any)
+	DeleteSaved(org, kind, id string)
+	// Once answers what an idempotency key made before, "" where it is new.
+	Once(org, key string) (id string, err error)
+	PutOnce(org, key, id string, expires time.Time)
 	// Postpone moves the due time of whatever a bell names, if it is still there.
 	Postpone(b Bell, due time.Time) error
 }

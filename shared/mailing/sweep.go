@@ -129,7 +129,6 @@ func (s *Sweep) attendMailing(ctx context.Context, bell Bell) error {
 			ring = append(ring, freezeBell(m))
 			return nil
 		case m.State == Scheduled && !now.Before(m.SendAt):
-			m.SentBy = m.CreatedBy
 			ring, err = s.start(tx, m, now)
 			return err
 		case m.State == WaitingQuota && m.Generation == generation && pace.ReadAt.After(m.UpdatedAt) && pace.Enabled && (pace.BulkQuotaLeft() < 0 || pace.BulkQuotaLeft() >= float64(m.Freeze.PerBatch)):

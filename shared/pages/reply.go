@@ -2,10 +2,16 @@ package pages
 
 import (
 	"context"
+	"errors"
+	"slices"
 
 	"github.com/memberkey/memberkey/shared/httpapi"
 	"github.com/memberkey/memberkey/shared/organization"
+	"github.com/memberkey/memberkey/shared/problem"
 )
+
+// Different is the reason when a new password was typed in two ways.
+var Different = problem.Item{Field: "again", Code: "password_mismatch", Detail: "The two passwords are not the same. Please type the new password into both fields once more."}
 
 // Reply is a page as the answer to a request; status 0 is 200.
 func Reply(settings *organization.Settings, status int, p Page) httpapi.PageReply {
@@ -38,4 +44,23 @@ func Configure(c httpapi.Config, from Organizations) httpapi.Config {
 		return Render(settings, &Error{Status: e.Status, Detail: e.Detail, RequestID: e.RequestID})
 	}
 	return c
+}
+
+// Reasons are the faults that a form can show beside its inputs; nil where err
+// is of another kind, or of a field that the form has not.
+func Reasons(err error, fields ...string) []problem.Item {
+	p, ok := errors.AsType[*problem.Problem](err)
+	if !ok {
+		return nil
+	}
+	items := p.Problems
+	if len(items) == 0 {
+		items = []problem.Item{{Field: p.Field, Code: p.Code, Detail: p.Detail}}
+	}
+	for _, item := range items {
+		if !slices.Contains(fields, item.Field) {
+			return nil
+		}
+	}
+	return items
 }

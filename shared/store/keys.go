@@ -36,6 +36,7 @@ import (
 //	mailings     {org}#request#{id}             request                 mailing.Request
 //	mailings     {org}#asked#{hash}             asked                   mailing.Asked: forgot logins of a mailbox
 //	mailings     {org}#{templates|audiences}    {id}                    saved messages, saved filters
+//	mailings     {org}#once                     {hash}                  what an idempotency key made
 //	mailings     pace                           pace                    mailing.Pace, of the whole account
 //	activity     {org}#profile#{profile}        {id}                    activity.Entry
 //	activity     {org}#day#{yyyy-mm-dd}         {id}                    activity.Entry
@@ -108,6 +109,7 @@ func lastKey(org string, id profile.ID) Key {
 func requestKey(org, id string) Key     { return Key{Mailings, org + "#request#" + id, "request"} }
 func askedKey(org, hash string) Key     { return Key{Mailings, org + "#asked#" + hash, "asked"} }
 func savedKey(org, kind, id string) Key { return Key{Mailings, org + "#" + kind, id} }
+func onceKey(org, key string) Key       { return Key{Mailings, org + "#once", key} }
 func paceKey() Key                      { return Key{Mailings, "pace", "pace"} }
 func dayPartition(org string, t time.Time) string {
 	return org + "#day#" + t.UTC().Format(time.DateOnly)

@@ -355,6 +355,41 @@ func AllSaved[T any](ctx context.Context, s *Store, org, kind string) ([]*T, err
 	return readAll[T](items, nil)
 }
 
+// Templates lists the saved messages in order of ID.
+func (s *Store) Templates(ctx context.Context, org string) ([]*mailing.Template, error) {
+	return AllSaved[mailing.Template](ctx, s, org, mailing.SavedTemplates)
+}
+
+// SavedAudiences lists the saved filters in order of ID.
+func (s *Store) SavedAudiences(ctx context.Context, org string) ([]*mailing.SavedAudience, error) {
+	return AllSaved[mailing.SavedAudience](ctx, s, org, mailing.SavedFilters)
+}
+
+// once is what a request with an idempotency key made.
+type once struct {
+	ID string `json:"id"`
+}
+
+// Once reads what a request with this idempotency key made before; "" where
+// the key is new. IDs of mailings are in order of time, so they are remembered
+// for a key and not derived from it.
+func (tx *Tx) Once(org, key string) (string, error) {
+	item, err := tx.get(onceKey(org, key))
+	if err != nil {
+		return "", err
+	}
+	made, err := orZero(read[once](item))
+	if err != nil {
+		return "", err
+	}
+	return made.ID, nil
+}
+
+// PutOnce remembers what it made.
+func (tx *Tx) PutOnce(org, key, id string, expires time.Time) {
+	tx.put(Item{Key: onceKey(org, key), Value: encode(once{id}), Expires: expires.Unix()})
+}
+
 // Saved reads a saved message or filter to change it; false where there is none.
 func (tx *Tx) Saved(org, kind, id string, v any) (bool, error) {
 	item, err := tx.get(savedKey(org, kind, id))

@@ -105,7 +105,7 @@ func (d *day) expire(minute int64) {
 	if first <= d.oldest {
 		return
 	}
-	for k := max(d.oldest, first-size); k < first; k++ {
+	for k := d.oldest; k < min(first, d.oldest+size); k++ {
 		if m := &d.minutes[k%size]; m.minute == k {
 			d.total -= m.mails
 			m.mails = 0

@@ -111,7 +111,7 @@ type Service struct {
 	cursor   cursor
 	blocked  suppression
 	mailings recent
-	failed   error // of Close
+	failed   error // os.ErrClosed once it is closed
 
 	// reading is held by readers of files and, exclusively, while a file is
 	// let go. It is taken after mu.
@@ -178,6 +178,7 @@ func (s *Service) open(dir string) error {
 	}
 	s.ledger.nonce = s.nonce()
 	s.next = s.ledger.next()
+	s.calls.Store(s.next) // other dice than after the last start
 	if err := s.blocked.open(filepath.Join(dir, "suppressed.log"), s.opts.Log); err != nil {
 		return err
 	}
@@ -240,6 +241,7 @@ func (s *Service) Close() error {
 		return nil
 	}
 	s.failed = os.ErrClosed
+	s.ring()
 	return errors.Join(s.ledger.close(), s.bodies.close(), s.cursor.close(), s.blocked.close())
 }
 
@@ -465,11 +467,15 @@ func (s *Service) keep(call *mailing.Call, parcels []parcel) (uint64, error) {
 		}
 	}
 	s.letGo()
+	s.ring()
+	return r.first, nil
+}
+
+func (s *Service) ring() {
 	select {
 	case s.bell <- struct{}{}:
 	default:
 	}
-	return r.first, nil
 }
 
 // letGo drops the oldest files beyond the bounds.

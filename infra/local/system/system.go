@@ -1,0 +1,384 @@
+// Package system is the whole of Memberkey in one process: the functions behind
+// the routes of template.yaml, the queues, the sweep, the store on one file, and
+// a mail service with a mailbox to look at. The handlers are those that run on
+// AWS; only what stands around them is different here.
+package system
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+
+	"github.com/memberkey/memberkey/functions/completion"
+	"github.com/memberkey/memberkey/functions/console"
+	"github.com/memberkey/memberkey/functions/credentials"
+	"github.com/memberkey/memberkey/functions/delivery"
+	"github.com/memberkey/memberkey/functions/fanout"
+	"github.com/memberkey/memberkey/functions/feedback"
+	"github.com/memberkey/memberkey/functions/mailings"
+	"github.com/memberkey/memberkey/functions/profiles"
+	"github.com/memberkey/memberkey/functions/resets"
+	"github.com/memberkey/memberkey/functions/signin"
+	"github.com/memberkey/memberkey/infra/local/demo"
+	"github.com/memberkey/memberkey/infra/local/gateway"
+	"github.com/memberkey/memberkey/infra/local/mailbox"
+	"github.com/memberkey/memberkey/infra/local/queue"
+	"github.com/memberkey/memberkey/infra/local/reports"
+	"github.com/memberkey/memberkey/shared/credential"
+	"github.com/memberkey/memberkey/shared/directory"
+	"github.com/memberkey/memberkey/shared/embedded"
+	"github.com/memberkey/memberkey/shared/httpapi"
+	"github.com/memberkey/memberkey/shared/mailing"
+	"github.com/memberkey/memberkey/shared/password"
+	"github.com/memberkey/memberkey/shared/session"
+	"github.com/memberkey/memberkey/shared/store"
+)
+
+// Timing of the local system: short, because a laptop is watched. AWS has its
+// own in template.yaml.
+var Timing = mailing.Timing{Lease: 3 * time.Second, Grace: 5 * time.Second, Budget: 2 * time.Second, Again: 2 * time.Second}
+
+// Config is what a system is made of.
+type Config struct {
+	Address  string // host and port to listen on; loopback only
+	Data     string // folder that keeps everything
+	Template []byte // of template.yaml
+	Mail     mailbox.Options
+	// Passwords are the parameters of new hashes; zero means password.Production.
+	Passwords password.Params
+	Log       *slog.Logger
+	// Say prints what people should see: progress, and where to look.
+	Say func(format string, args ...any)
+}
+
+// System is running from Start until Stop.
+type System struct {
+	Address string // where it answers: "http://localhost:8080"
+	Store   *store.Store
+	Mailbox *mailbox.Service
+
+	config Config
+	db     *embedded.DB
+	server *http.Server
+	queues queues
+	stop   context.CancelFunc
+	work   sync.WaitGroup
+}
+
+// queues are the three of template.yaml that carry bells; mail events have a
+// queue of their own in the mail service, which keeps them on disk.
+type queues struct{ fanout, single, bulk *queue.Queue }
+
+// Ring sends bells to where they belong (mailing.Bells).
+func (q queues) Ring(_ context.Context, bells ...mailing.Bell) error {
+	for _, bell := range bells {
+		body, err := bell.Message()
+		if err != nil {
+			return err
+		}
+		switch bell.Kind {
+		case mailing.RingFreeze, mailing.RingRequest:
+			q.fanout.Send(body)
+		case mailing.RingSingle:
+			q.single.Send(body)
+		default:
+			q.bulk.Send(body)
+		}
+	}
+	return nil
+}
+
+// Start opens the data, loads the demo association the first time, and serves.
+func Start(c Config) (_ *System, err error) {
+	if c.Passwords == (password.Params{}) {
+		c.Passwords = password.Production
+	}
+	if c.Say == nil {
+		c.Say = func(string, ...any) {}
+	}
+	if err := os.MkdirAll(c.Data, 0o700); err != nil {
+		return nil, err
+	}
+	listener, err := listen(c.Address)
+	if err != nil {
+		return nil, err
+	}
+	s := &System{config: c, Address: fmt.Sprintf("http://localhost:%d", listener.Addr().(*net.TCPAddr).Port)}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, listener.Close(), s.close())
+		}
+	}()
+	if s.db, err = embedded.Open(filepath.Join(c.Data, "memberkey.db"), embedded.Options{}); err != nil {
+		return nil, err
+	}
+	s.Store = &store.Store{DB: s.db}
+	if c.Mail.Log == nil {
+		c.Mail.Log = c.Log
+	}
+	if s.Mailbox, err = mailbox.Open(filepath.Join(c.Data, "mail"), c.Mail); err != nil {
+		return nil, err
+	}
+	s.queues = queues{fanout: s.queue("fanout", 2), single: s.queue("single", 4), bulk: s.queue("bulk", 16)}
+
+	d := s.directory()
+	if loaded, err := demo.Load(context.Background(), s.Store, d, s.Address); err != nil {
+		return nil, err
+	} else if loaded {
+		c.Say("Loaded the demo association, %q.", demo.Organization)
+	}
+	d.Progress = s.progress()
+	handler, err := s.handler(d)
+	if err != nil {
+		return nil, err
+	}
+	s.server = &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
+
+	ctx, stop := context.WithCancel(context.Background())
+	s.stop = stop
+	s.consume(ctx)
+	s.work.Go(func() {
+		if err := s.server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			c.Log.Error("server ended", "error", err)
+		}
+	})
+	return s, nil
+}
+
+// listen binds to loopback and nothing else.
+func listen(address string) (net.Listener, error) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, fmt.Errorf("address %q: %w", address, err)
+	}
+	if host == "" || host == "localhost" {
+		host = "127.0.0.1"
+	}
+	if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
+		return nil, fmt.Errorf("address %q: the local system listens on this machine only; say localhost", address)
+	}
+	return net.Listen("tcp", net.JoinHostPort(host, port))
+}
+
+func (s *System) queue(name string, concurrency int) *queue.Queue {
+	return queue.New(queue.Options{
+		Name: name, Visibility: 10 * time.Second, MaxReceives: 5, BatchSize: 1, Concurrency: concurrency,
+		Timeout: 10 * time.Second, Log: s.config.Log,
+	})
+}
+
+func (s *System) directory() *directory.Service {
+	return &directory.Service{
+		Store: store.For[directory.Tx](s.Store), Mailings: store.For[mailing.Tx](s.Store), Bells: s.queues,
+		Now: time.Now, Rand: rand.Reader, NewID: store.NewID, Again: Timing.Again, Unsuppress: s.unsuppress, Log: s.config.Log,
+	}
+}
+
+func (s *System) unsuppress(_ context.Context, address string) error {
+	return s.Mailbox.Release(address)
+}
+
+// handler puts the functions behind the routes of template.yaml, and what only
+// a laptop has under /local.
+func (s *System) handler(d *directory.Service) (http.Handler, error) {
+	log := s.config.Log
+	issuer, err := gateway.NewIssuer(s.config.Data, s.Address)
+	if err != nil {
+		return nil, err
+	}
+	issuer.Organization = demo.Organization
+	table, err := gateway.Read(s.config.Template)
+	if err != nil {
+		return nil, err
+	}
+	mail := store.For[mailing.Tx](s.Store)
+	passwords := &credential.Service{
+		Store: store.For[credential.Tx](s.Store), Mail: mail, Hasher: password.NewHasher(s.config.Passwords, runtime.NumCPU(), rand.Reader),
+		Bells: s.queues, Now: time.Now, Rand: rand.Reader, NewID: store.NewID, Again: Timing.Again, Log: log,
+	}
+	logins := &credential.Logins{
+		Store: store.For[credential.LoginTx](s.Store), Bells: s.queues, Now: time.Now, Rand: rand.Reader, NewID: store.NewID,
+		Again: Timing.Again, Log: log,
+	}
+	sessions := &session.Service{
+		Store: store.For[session.Tx](s.Store), Passwords: passwords, Bells: s.queues,
+		Now: time.Now, Rand: rand.Reader, NewID: store.NewID, Again: Timing.Again, Log: log,
+	}
+	config := httpapi.Config{Log: log}
+	functions := map[string]httpapi.Handler{
+		"profiles": (&profiles.Function{
+			Directory: d, Logins: logins, SignIn: profiles.SignIn{Issuer: issuer.URL, ClientID: "console"},
+		}).Routes().Handler(config),
+		"credentials": (&credentials.Function{Credentials: passwords}).Routes().Handler(config),
+		"resets": (&resets.Function{Resets: &credential.Resets{
+			Store: store.For[credential.ResetTx](s.Store), Mail: mail, Bells: s.queues, Now: time.Now, NewID: store.NewID, Again: Timing.Again, Log: log,
+		}}).Routes().Handler(config),
+		"mailings": (&mailings.Function{Desk: &mailing.Desk{
+			Store: mail, Bells: s.queues, Now: time.Now, NewID: store.NewID, Timing: Timing, Log: log,
+		}}).Routes().Handler(config),
+		"completion": (&completion.Function{Links: passwords, Organizations: s.Store, Rand: rand.Reader}).Handler(config),
+		"signin":     (&signin.Function{Sessions: sessions, Organizations: s.Store, Rand: rand.Reader}).Handler(config),
+		"console":    console.Routes().Handler(config),
+	}
+	api, err := gateway.New(gateway.Config{Table: table, Functions: functions, Authorizer: issuer.Verifier(), Log: log})
+	if err != nil {
+		return nil, err
+	}
+	shown := (&reports.Pages{Store: s.Store, Organizations: []string{demo.Organization}, Now: time.Now, Log: log}).Handler()
+	mux := http.NewServeMux()
+	mux.Handle("/", api)
+	mux.Handle("/local/token", issuer.Handler())
+	mux.Handle("/local/issuer/", issuer.Handler())
+	mux.Handle("/local/mailbox", s.Mailbox.Handler())
+	mux.Handle("/local/mailbox/", s.Mailbox.Handler())
+	mux.Handle("/local/mailbox.json", s.Mailbox.Handler())
+	mux.Handle("/local/mailings", shown)
+	mux.Handle("/local/mailings/", shown)
+	return gateway.OnlyLocal(mux), nil
+}
+
+// consume starts what works behind the queues, the sweep, and the clearing of
+// what has expired.
+func (s *System) consume(ctx context.Context) {
+	log := s.config.Log
+	mail := store.For[mailing.Tx](s.Store)
+	fan := &fanout.Function{
+		Freezing: &mailing.Freezing{Store: mail, Bells: s.queues, Now: time.Now, Rand: rand.Reader, Timing: Timing, Log: log},
+		Forgot:   &mailing.Forgot{Store: mail, Bells: s.queues, Now: time.Now, NewID: store.NewID, Timing: Timing, Log: log},
+		Sweeping: &mailing.Sweep{Store: mail, Accounts: s.Mailbox, Bells: s.queues, Now: time.Now, Timing: Timing, Log: log},
+		Log:      log,
+	}
+	deliver := &delivery.Function{
+		Delivery: &mailing.Delivery{Store: mail, Mailer: s.Mailbox, Bells: s.queues, Now: time.Now, Rand: rand.Reader, Sleep: sleep, Timing: Timing, Log: log},
+		Log:      log,
+	}
+	feed := &feedback.Function{Feedback: &mailing.Feedback{Store: mail, Now: time.Now, Log: log}, Log: log}
+	s.work.Go(func() { s.queues.fanout.Run(ctx, fan.Handle) })
+	s.work.Go(func() { s.queues.single.Run(ctx, deliver.Handle) })
+	s.work.Go(func() { s.queues.bulk.Run(ctx, deliver.Handle) })
+	s.work.Go(func() {
+		err := s.Mailbox.Publish(ctx, func(ctx context.Context, all [][]byte) error { return publish(ctx, feed, all) })
+		if err != nil && ctx.Err() == nil {
+			log.Error("mail events ended", "error", err)
+		}
+	})
+	s.work.Go(func() { every(ctx, time.Second, func() { s.sweep(ctx, fan) }) })
+	s.work.Go(func() {
+		every(ctx, time.Hour, func() {
+			if _, err := s.db.Purge(ctx, time.Now()); err != nil && ctx.Err() == nil {
+				log.Warn("expired records not cleared", "error", err)
+			}
+		})
+	})
+}
+
+// publish is the queue between the mail service and feedback; what fails comes
+// again, because the service keeps it.
+func publish(ctx context.Context, feed *feedback.Function, all [][]byte) error {
+	event := events.SQSEvent{Records: make([]events.SQSMessage, len(all))}
+	for i, body := range all {
+		event.Records[i] = events.SQSMessage{MessageId: fmt.Sprint(i), Body: string(body), EventSource: "aws:sqs"}
+	}
+	response, err := feed.Handle(ctx, event)
+	if err == nil && len(response.BatchItemFailures) > 0 {
+		err = fmt.Errorf("%d of %d mail events not recorded", len(response.BatchItemFailures), len(all))
+	}
+	return err
+}
+
+func (s *System) sweep(ctx context.Context, fan *fanout.Function) {
+	if err := fan.Sweep(ctx); err != nil && ctx.Err() == nil {
+		s.config.Log.Warn("sweep failed", "error", err)
+	}
+	s.tellMailings(ctx)
+}
+
+// tellMailings prints how far the running mailings are.
+func (s *System) tellMailings(ctx context.Context) {
+	all, _, err := s.Store.Mailings(ctx, demo.Organization, "", 5)
+	if err != nil {
+		return
+	}
+	for _, m := range all {
+		if m.State != mailing.Sending && (m.DoneAt.IsZero() || time.Since(m.DoneAt) > time.Second) || m.Freeze == nil {
+			continue
+		}
+		lanes, err := s.Store.Lanes(ctx, m.Organization, m.ID, m.Generation)
+		if err != nil {
+			return
+		}
+		t := mailing.Sum(lanes)
+		s.config.Say("Mailing %q, %s: %d of %d people settled (%s/local/mailings/%s/%s)", m.Subject, m.State,
+			t.Total()-t[mailing.Pending]-t[mailing.Uncertain], t.Total(), s.Address, m.Organization, m.ID)
+	}
+}
+
+// progress prints an import about twice a second.
+func (s *System) progress() func(done, total int) {
+	var mu sync.Mutex
+	var last time.Time
+	return func(done, total int) {
+		mu.Lock()
+		defer mu.Unlock()
+		if done < total && time.Since(last) < 500*time.Millisecond {
+			return
+		}
+		last = time.Now()
+		s.config.Say("Import: %d of %d rows", done, total)
+	}
+}
+
+func every(ctx context.Context, period time.Duration, do func()) {
+	tick := time.NewTicker(period)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			do()
+		}
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
+
+// Quiet says that nothing waits in the queues and no mail event is on its way.
+func (s *System) Quiet() bool {
+	return s.queues.fanout.Waiting()+s.queues.single.Waiting()+s.queues.bulk.Waiting()+s.Mailbox.Unpublished() == 0
+}
+
+// Stop ends the server, lets what was begun end, and closes the data.
+func (s *System) Stop(ctx context.Context) error {
+	err := s.server.Shutdown(ctx)
+	s.stop()
+	s.work.Wait()
+	return errors.Join(err, s.close())
+}
+
+func (s *System) close() error {
+	var errs []error
+	if s.Mailbox != nil {
+		errs = append(errs, s.Mailbox.Close())
+	}
+	if s.db != nil {
+		errs = append(errs, s.db.Close())
+	}
+	return errors.Join(errs...)
+}

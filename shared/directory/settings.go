@@ -1,0 +1,181 @@
+package directory
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+
+	"github.com/memberkey/memberkey/shared/activity"
+	"github.com/memberkey/memberkey/shared/organization"
+	"github.com/memberkey/memberkey/shared/profile"
+)
+
+// Settings are an organization's settings as staff read them.
+type Settings struct {
+	organization.Settings
+	// Deviations say where the settings deviate from NIST SP 800-63B-4, each
+	// beginning with the field's name.
+	Deviations []string `json:"deviations"`
+}
+
+// Settings reads the settings.
+func (s *Service) Settings(ctx context.Context, org string) (*Settings, error) {
+	settings, err := s.Store.Organization(ctx, org)
+	if err != nil {
+		return nil, err
+	}
+	return &Settings{*settings, settings.Deviations()}, nil
+}
+
+// EditSettings changes the settings on behalf of staff who saw their version.
+// Problems: those of [organization.Edit.Apply], and version_stale as
+// [Service.Edit] tells it.
+func (s *Service) EditSettings(ctx context.Context, by activity.Actor, org string, version int, e organization.Edit) (*Settings, error) {
+	var after *organization.Settings
+	now := s.now()
+	err := s.Store.Update(ctx, func(tx Tx) error {
+		settings, err := tx.Organization(org)
+		if err != nil {
+			return err
+		}
+		if settings == nil {
+			// The store's own answer for it.
+			_, err := s.Store.Organization(ctx, org)
+			return err
+		}
+		before := *settings
+		changed, err := e.Apply(settings)
+		if err != nil {
+			return err
+		}
+		if before.Version != version {
+			return staleSettings(&before, changed)
+		}
+		if after = settings; len(changed) == 0 {
+			return nil
+		}
+		detail := map[string]string{"fields": strings.Join(changed, ", ")}
+		if before.Level != settings.Level {
+			detail["old.accessLevel"], detail["new.accessLevel"] = string(before.Level), string(settings.Level)
+		}
+		tx.PutOrganization(settings)
+		tx.AddActivity(activity.Entry{Organization: org, ID: s.NewID(now), At: now, Actor: by, Kind: activity.SettingsChanged, Detail: detail})
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Settings{*after, after.Deviations()}, nil
+}
+
+// staleSettings names the fields that the edit would overwrite, as they are now.
+func staleSettings(current *organization.Settings, changed []string) error {
+	var fields map[string]any
+	encoded, err := json.Marshal(current)
+	if err == nil {
+		err = json.Unmarshal(encoded, &fields)
+	}
+	if err != nil {
+		return err
+	}
+	change := make([]profile.FieldChange, len(changed))
+	for i, name := range changed {
+		change[i].Field = name
+		if value, ok := fields[name].(string); ok {
+			change[i].Old = value
+		} else if value, err := json.Marshal(fields[name]); err == nil && fields[name] != nil {
+			change[i].Old = string(value)
+		}
+	}
+	return stale(current.Version, profile.Change{Fields: change})
+}
+
+// DryRun is what an edit of the settings would do to who may sign in (N18).
+// Gain, Lose and Read count one call's part of a walk over everybody: the sums
+// over all calls are the answer, "so far" until Cursor is "".
+type DryRun struct {
+	Gain   int
+	Lose   int
+	Read   int
+	Cursor string // the sort key of the last profile read
+}
+
+// CheckSettings tells what an edit would do, and changes nothing.
+func (s *Service) CheckSettings(ctx context.Context, org string, version int, e organization.Edit, cursor string) (DryRun, error) {
+	until := s.Now().Add(s.budget())
+	run := DryRun{}
+	if err := place(cursor); err != nil {
+		return run, err
+	}
+	settings, err := s.Store.Organization(ctx, org)
+	if err != nil {
+		return run, err
+	}
+	before := *settings
+	changed, err := e.Apply(settings)
+	if err != nil {
+		return run, err
+	}
+	if before.Version != version {
+		return run, staleSettings(&before, changed)
+	}
+	if !accessChanges(changed) {
+		return run, nil
+	}
+	for {
+		ids, next, err := s.Store.ProfilesByName(ctx, org, cursor, walkPage)
+		if err != nil {
+			return run, err
+		}
+		page, err := s.inOrder(ctx, org, ids)
+		if err != nil {
+			return run, err
+		}
+		if err := s.compare(ctx, org, page, before.Access, settings.Access, &run); err != nil {
+			return run, err
+		}
+		run.Read += len(ids)
+		run.Cursor, cursor = next, next
+		if next == "" || s.Now().After(until) {
+			return run, nil
+		}
+	}
+}
+
+func accessChanges(changed []string) bool {
+	for _, field := range changed {
+		switch field {
+		case "accessLevel", "memberStatuses", "primaryKinds":
+			return true
+		}
+	}
+	return false
+}
+
+// compare counts those of a page whose right differs between two rules.
+func (s *Service) compare(ctx context.Context, org string, page []*profile.Profile, before, after profile.Access, run *DryRun) error {
+	var ids []profile.ID
+	seen := map[profile.ID]bool{}
+	for _, p := range page {
+		for _, r := range p.Relations {
+			// A member of both rules enters whatever it is related to.
+			if !seen[r.To] && !(before.IsMember(p) && after.IsMember(p)) {
+				seen[r.To] = true
+				ids = append(ids, r.To)
+			}
+		}
+	}
+	targets, err := s.profiles(ctx, org, ids)
+	if err != nil {
+		return err
+	}
+	for _, p := range page {
+		switch had, has := before.MayEnter(p, targets).Allowed, after.MayEnter(p, targets).Allowed; {
+		case has && !had:
+			run.Gain++
+		case had && !has:
+			run.Lose++
+		}
+	}
+	return nil
+}
