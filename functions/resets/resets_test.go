@@ -3,7 +3,6 @@ package resets_test
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"log/slog"
 	"path/filepath"

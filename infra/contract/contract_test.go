@@ -130,6 +130,7 @@ type listedCode struct {
 	Status  []int  `yaml:"status"`
 	Meaning string `yaml:"meaning"`
 	Do      string `yaml:"do"`
+	Unseen  string `yaml:"unseen"` // why no operation lists it
 }
 
 func (c *contract) codes(t *testing.T) map[string]listedCode {

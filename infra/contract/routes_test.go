@@ -41,7 +41,8 @@ func servedRoutes(t *testing.T, p *program) []served {
 		note := func(key, value ast.Expr) {
 			k := p.info.Types[key].Value
 			if k == nil {
-				t.Errorf("%s: a route's key must be written out", p.at(key))
+				// Such as a HEAD that is given the route of the GET beside it;
+				// that none is forgotten TestFunctionsServeTheTemplatesRoutes says.
 				return
 			}
 			s := served{function: function, key: constant.StringVal(k), at: p.at(key)}
@@ -137,42 +138,6 @@ func (p *program) route(s *served, e ast.Expr) error {
 	return nil
 }
 
-func TestFunctionsServeTheTemplatesRoutes(t *testing.T) {
-	serves := map[string][]string{}
-	for _, s := range servedRoutes(t, readSource(t)) {
-		serves[s.function] = append(serves[s.function], s.key)
-	}
-	table := readTemplate(t)
-	for _, f := range table.Functions {
-		want, got := map[string]bool{}, map[string]bool{}
-		for _, r := range table.Routes {
-			if r.Function == f.Name {
-				want[r.Key()] = true
-			}
-		}
-		for _, key := range serves[f.Name] {
-			if got[key] {
-				t.Errorf("functions/%s registers %s twice", f.Name, key)
-			}
-			got[key] = true
-			// A GET answers the HEAD beside it without an entry.
-			if path, ok := strings.CutPrefix(key, "GET "); ok && want["HEAD "+path] {
-				got["HEAD "+path] = true
-			}
-		}
-		for _, key := range slices.Sorted(maps.Keys(want)) {
-			if !got[key] {
-				t.Errorf("template.yaml gives %s to functions/%s, which does not serve it", key, f.Name)
-			}
-		}
-		for _, key := range slices.Sorted(maps.Keys(got)) {
-			if !want[key] {
-				t.Errorf("functions/%s serves %s, which template.yaml does not give it", f.Name, key)
-			}
-		}
-	}
-}
-
 // contracted pairs what is served with its operation.
 func contracted(t *testing.T) (*program, *contract, map[*operation]served) {
 	t.Helper()
@@ -183,8 +148,10 @@ func contracted(t *testing.T) (*program, *contract, map[*operation]served) {
 			pairs[o] = s
 		}
 	}
-	if len(pairs) == 0 {
-		t.Fatal("no route is served: the search is broken")
+	for key, o := range c.operations {
+		if _, ok := pairs[o]; !ok && !strings.HasPrefix(key, http.MethodHead) {
+			t.Errorf("%s: its httpapi.Staff, Public or Page was not found in the source", key)
+		}
 	}
 	return p, c, pairs
 }
@@ -407,7 +374,7 @@ type fitting struct {
 
 func (f *fitting) check(of types.Type, schema any, at string) {
 	f.t.Helper()
-	s, err := f.c.resolve(schema)
+	s, err := f.c.merged(schema)
 	if err != nil {
 		f.t.Errorf("%s: %v", at, err)
 		return
@@ -415,7 +382,7 @@ func (f *fitting) check(of types.Type, schema any, at string) {
 	nullable := false
 	if either := array(s["oneOf"]); len(either) == 2 && object(either[1])["type"] == "null" {
 		nullable = true
-		if s, err = f.c.resolve(either[0]); err != nil {
+		if s, err = f.c.merged(either[0]); err != nil {
 			f.t.Errorf("%s: %v", at, err)
 			return
 		}
@@ -612,6 +579,10 @@ func TestOperationsListTheirProblems(t *testing.T) {
 	codes := c.codes(t)
 	used := map[string]bool{}
 	for key, o := range c.operations {
+		if strings.HasPrefix(key, http.MethodHead) {
+			continue // answered without a body, and so without a code
+		}
+		page := pairs[o].kind == "Page"
 		list := words(o.fields["x-problem-codes"])
 		if len(list) == 0 {
 			t.Errorf("%s lists no codes", key)
@@ -625,7 +596,8 @@ func TestOperationsListTheirProblems(t *testing.T) {
 			if _, ok := codes[name]; !ok {
 				t.Errorf("%s lists %s, which is no code", key, name)
 			}
-			answered := len(codes[name].Status) == 0
+			// A page shows most refusals in a form or on a page of their own.
+			answered := len(codes[name].Status) == 0 || page
 			for _, status := range codes[name].Status {
 				if object(o.fields["responses"])[strconv.Itoa(status)] != nil {
 					answers[status], answered = true, true
@@ -635,9 +607,15 @@ func TestOperationsListTheirProblems(t *testing.T) {
 				t.Errorf("%s lists %s, but no answer with %v", key, name, codes[name].Status)
 			}
 		}
+		for _, status := range gatewayStatuses(pairs[o]) {
+			if object(o.fields["responses"])[strconv.Itoa(status)] == nil {
+				t.Errorf("%s does not say that API Gateway can answer %d", key, status)
+			}
+			answers[status] = true
+		}
 		for status := range object(o.fields["responses"]) {
 			n, _ := strconv.Atoi(status)
-			if n >= 400 && !answers[n] {
+			if n >= 400 && !answers[n] && !page {
 				t.Errorf("%s answers %s, but lists no code for it", key, status)
 			}
 		}
@@ -650,10 +628,20 @@ func TestOperationsListTheirProblems(t *testing.T) {
 		}
 	}
 	for name := range codes {
-		if !used[name] {
-			t.Errorf("no operation lists %s", name)
+		if used[name] != (codes[name].Unseen == "") {
+			t.Errorf("%s is listed by an operation: %t; the table says unseen: %q", name, used[name], codes[name].Unseen)
 		}
 	}
+}
+
+// gatewayStatuses are those that API Gateway can answer by itself where the
+// route exists.
+func gatewayStatuses(s served) []int {
+	list := []int{http.StatusRequestEntityTooLarge, http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusServiceUnavailable}
+	if s.kind == "Staff" {
+		list = append(list, http.StatusUnauthorized)
+	}
+	return list
 }
 
 // mechanical are the codes that the adapter answers by the shape of the input.

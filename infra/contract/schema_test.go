@@ -78,6 +78,10 @@ func (c *contract) validate(schema any, value any, at string) (faults []string) 
 			if text, ok := value.(string); ok && !inFormat(rule, text) {
 				fault("%q is no %v", text, rule)
 			}
+		case "allOf":
+			for _, one := range array(rule) {
+				faults = append(faults, c.validate(one, value, at)...)
+			}
 		case "oneOf":
 			fits := 0
 			for _, one := range array(rule) {
@@ -122,6 +126,26 @@ func (c *contract) validateMembers(keyword string, rule any, s, value map[string
 		}
 	}
 	return faults
+}
+
+// merged is a schema with the members of its allOf put together.
+func (c *contract) merged(schema any) (map[string]any, error) {
+	s, err := c.resolve(schema)
+	if err != nil || s["allOf"] == nil {
+		return s, err
+	}
+	properties, required := map[string]any{}, []any{}
+	for _, one := range array(s["allOf"]) {
+		part, err := c.merged(one)
+		if err != nil {
+			return nil, err
+		}
+		for name, property := range object(part["properties"]) {
+			properties[name] = property
+		}
+		required = append(required, array(part["required"])...)
+	}
+	return map[string]any{"type": "object", "properties": properties, "required": required}, nil
 }
 
 func isType(name string, value any) bool {
@@ -221,7 +245,8 @@ func TestValidatorRefuses(t *testing.T) {
 		{m{"format": "unheard of"}, nil, a{"x"}},
 		{m{"oneOf": a{m{"type": "string"}, m{"type": "null"}}}, a{"x", nil}, a{1}},
 		{m{"oneOf": a{m{"type": "string"}, m{"const": "x"}}}, a{"y"}, a{"x"}},
-		{m{"allOf": a{}}, nil, a{"x"}},
+		{m{"allOf": a{m{"type": "string"}, m{"maxLength": 1}}}, a{"x"}, a{"xy", 1}},
+		{m{"anyOf": a{}}, nil, a{"x"}},
 	} {
 		for _, v := range tt.fits {
 			if faults := c.validate(tt.schema, v, "it"); len(faults) > 0 {

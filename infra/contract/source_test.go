@@ -161,6 +161,12 @@ func (p *program) index() {
 					assign(n.Names[i], n.Values[i])
 				}
 			}
+		case *ast.RangeStmt:
+			if list, ok := n.X.(*ast.CompositeLit); ok && n.Value != nil {
+				for _, element := range list.Elts {
+					assign(n.Value, element)
+				}
+			}
 		case *ast.CallExpr:
 			if callee := p.callee(n); callee != nil {
 				p.calls[callee] = append(p.calls[callee], n)

@@ -134,7 +134,7 @@ type Tx interface {
 }
 
 // Service reads and changes credentials. All fields are needed, but Mail for
-// staff alone.
+// staff alone. It is safe for concurrent use if Rand is.
 type Service struct {
 	Store  Store
 	Mail   mailing.Store // where the last link is looked up

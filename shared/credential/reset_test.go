@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"regexp"
 	"strings"
@@ -223,6 +224,22 @@ func TestResetToMainContact(t *testing.T) {
 	w.move("5", "new@example.com")
 	if mails := w.deliver(); len(mails) != 1 || mails[0].To != "new@example.com" {
 		t.Errorf("%+v", mails)
+	}
+}
+
+// TestMainContactAmongMany: the contact of a large company is found.
+func TestMainContactAmongMany(t *testing.T) {
+	w := newWorld(t)
+	w.add("9", "", company("Harbour Ltd"))
+	for i := range 230 {
+		id := profile.ID(fmt.Sprintf("e%03d", i))
+		w.add(id, fmt.Sprintf("e%d@example.com", i), with(profile.NonMember, profile.Relation{To: "9", Kind: "Employee", MainContact: i == 215}))
+	}
+	_, err := w.resets.Send(w.ctx, desk, org, "9", "", "")
+	w.wantCode(err, "no_email")
+	want := map[string]any{"mainContacts": []credential.Contact{{ID: "e215", Name: "Ana Garcia"}}}
+	if diff := cmp.Diff(want, problem.As(err).Extra); diff != "" {
+		t.Error(diff)
 	}
 }
 

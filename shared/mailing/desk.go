@@ -333,9 +333,12 @@ func sameFilter(a, b profile.Filter) bool {
 	return string(x) == string(y)
 }
 
-// Delete removes a draft.
-func (d *Desk) Delete(ctx context.Context, org string, by activity.Actor, id string) error {
+// Delete removes a draft, if version is still the current one.
+func (d *Desk) Delete(ctx context.Context, org string, by activity.Actor, id string, version int) error {
 	return d.change(ctx, org, id, DoDelete, func(tx Tx, m *Mailing, now time.Time) error {
+		if m.Version != version {
+			return stale412(nil)
+		}
 		tx.DeleteMailing(org, id)
 		d.note(tx, m, by, activity.MailingDeleted, now, nil)
 		return nil

@@ -212,7 +212,7 @@ func (w *world) reckon(m *mailing.Mailing) {
 		switch r.Outcome {
 		case mailing.Sent, mailing.Delivered, mailing.Bounced, mailing.Complained:
 			if taken == 0 {
-				w.dump(m.ID, string(r.Profile)); w.t.Errorf("profile %s is %s and was never mailed", r.Profile, r.Outcome)
+				w.t.Errorf("profile %s is %s and was never mailed", r.Profile, r.Outcome)
 			}
 		case mailing.Skipped:
 			if taken != 0 && r.Reason != mailing.TwiceListed {

@@ -49,43 +49,64 @@ type mark struct {
 	reason  string
 }
 
-// Record takes events in; it may be given the same again.
+// Record takes an event in; it may be given the same again.
 func (f *Feedback) Record(ctx context.Context, event Event) error {
-	name, entry, ok := ParseTag(event.Organization, event.Tag)
-	if !ok {
-		f.Log.WarnContext(ctx, "event of a mail that is not ours", "type", event.Type)
-		return nil
+	return f.RecordAll(ctx, []Event{event})[0]
+}
+
+// RecordAll takes events in, those of one batch in one transaction; it answers
+// for each.
+func (f *Feedback) RecordAll(ctx context.Context, all []Event) []error {
+	errs := make([]error, len(all))
+	var order []string
+	groups := map[string][]int{}
+	for i, event := range all {
+		name, _, ok := ParseTag(event.Organization, event.Tag)
+		if !ok {
+			f.Log.WarnContext(ctx, "event of a mail that is not ours", "type", event.Type)
+			continue
+		}
+		key := event.Organization + " " + Tag(&name, 0)
+		if groups[key] == nil {
+			order = append(order, key)
+		}
+		groups[key] = append(groups[key], i)
 	}
-	outcome, reason := event.outcome()
-	if outcome == "" {
-		return nil
+	for _, key := range order {
+		group := make([]Event, len(groups[key]))
+		for n, i := range groups[key] {
+			group[n] = all[i]
+		}
+		err := f.record(ctx, group)
+		for _, i := range groups[key] {
+			errs[i] = err
+		}
 	}
+	return errs
+}
+
+// record takes in the events of one batch.
+func (f *Feedback) record(ctx context.Context, group []Event) error {
+	name, _, _ := ParseTag(group[0].Organization, group[0].Tag)
 	var marks []mark
 	err := f.Store.Update(ctx, func(tx Tx) error {
 		marks = nil
 		b, err := tx.Batch(name)
-		if err != nil || b == nil || entry >= len(b.Entries) {
+		if err != nil || b == nil {
 			return err // expired, or a tag that somebody made up
 		}
-		before := b.Tally()
-		e := &b.Entries[entry]
-		for i := range e.Recipients {
-			r := &e.Recipients[i]
-			if r.Outcome == Skipped {
-				continue
-			}
-			if event.marks() {
-				marks = append(marks, mark{r.Profile, e.Address, reason})
-			}
-			if rank[outcome] > rank[r.Outcome] {
-				r.Outcome, r.Reason = outcome, ""
-				if outcome != Sent && outcome != Delivered {
-					r.Reason = reason
-				}
+		before := b.clone()
+		for _, event := range group {
+			_, entry, _ := ParseTag(event.Organization, event.Tag)
+			if entry < len(b.Entries) {
+				marks = append(marks, event.apply(b, &b.Entries[entry])...)
 			}
 		}
+		if b.same(before) {
+			return nil // all of it was known
+		}
 		change := b.Tally()
-		change.Sub(before)
+		change.Sub(before.Tally())
 		if b.State == BatchUncertain {
 			b.State = settledState(b)
 		}
@@ -98,11 +119,44 @@ func (f *Feedback) Record(ctx context.Context, event Event) error {
 		return err
 	}
 	for _, m := range marks {
-		if err := f.mark(ctx, event.Organization, m); err != nil {
+		if err := f.mark(ctx, name.Organization, m); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// owner is whose address a mail for a profile went to.
+func (b *Batch) owner(id profile.ID) profile.ID {
+	if b.Single != nil && b.Single.ToContact != "" {
+		return b.Single.ToContact
+	}
+	return id
+}
+
+// apply raises the outcomes of an entry to what the event tells, and names the
+// addresses that it proved bad.
+func (e Event) apply(b *Batch, entry *Entry) (marks []mark) {
+	outcome, reason := e.outcome()
+	if outcome == "" {
+		return nil
+	}
+	for i := range entry.Recipients {
+		r := &entry.Recipients[i]
+		if r.Outcome == Skipped {
+			continue
+		}
+		if e.marks() {
+			marks = append(marks, mark{b.owner(r.Profile), entry.Address, reason})
+		}
+		if rank[outcome] > rank[r.Outcome] {
+			r.Outcome, r.Reason = outcome, ""
+			if outcome != Sent && outcome != Delivered {
+				r.Reason = reason
+			}
+		}
+	}
+	return marks
 }
 
 func (e Event) marks() bool {

@@ -40,7 +40,7 @@
       each('input[data-new]', function (input) { input.value = form.elements.suggested.value; });
       show(true);
       say('used', document.getElementById('used').getAttribute('data-text'));
-      document.getElementById('again').focus();
+      document.querySelector('form:not(#suggestion) button:not([form])').focus();
     });
   });
 

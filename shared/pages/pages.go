@@ -139,6 +139,7 @@ type Other struct {
 // Error is the page of a fault.
 type Error struct {
 	Status    int
+	Code      string // of the problem
 	Detail    string
 	RequestID string
 }

@@ -116,7 +116,7 @@ func all(t testing.TB) map[string]pages.Page {
 		"front-acting": &pages.Front{Name: "Ana García", Username: "ana", ProfileID: "1042", ActingFor: "Quinn Catering", Others: []pages.Other{{ID: "2002", Name: "Quinn Events"}}},
 
 		"error-404": &pages.Error{Status: 404, Detail: "There is no such organization here."},
-		"error-403": &pages.Error{Status: 403, Detail: "This form was sent from another site, so nothing has been changed."},
+		"error-403": &pages.Error{Status: 403, Code: "cross_origin", Detail: "This form was sent from another site, so nothing has been changed."},
 		"error-500": &pages.Error{Status: 500, Detail: "Something went wrong on our side.", RequestID: "r-1"},
 		"error-503": &pages.Error{Status: 503, Detail: "Many people are changing the same thing at this moment."},
 	}

@@ -41,7 +41,7 @@ func Configure(c httpapi.Config, from Organizations) httpapi.Config {
 			// A store that fails here has failed before: the page does without.
 			settings, _ = from.Organization(ctx, e.Organization)
 		}
-		return Render(settings, &Error{Status: e.Status, Detail: e.Detail, RequestID: e.RequestID})
+		return Render(settings, &Error{Status: e.Status, Code: e.Code, Detail: e.Detail, RequestID: e.RequestID})
 	}
 	return c
 }

@@ -303,11 +303,11 @@ func (s *Service) ChangePassword(ctx context.Context, who *Who, token, device To
 		return nil, credential.PasswordWrong
 	}
 	// What is refused without a look at the current password is no attempt.
-	if current.Equal(fresh) {
-		return nil, credential.PasswordUnchanged
-	}
 	if err := problem.Several(problem.Invalid, credential.PolicyOf(who.Organization, p, p.Username).Check(fresh)); err != nil {
 		return nil, err
+	}
+	if current.Equal(fresh) {
+		return nil, credential.PasswordUnchanged
 	}
 	key, err := s.count(ctx, org, digest("change attempts", org, string(p.ID)+"\x00"+p.Epoch))
 	if err != nil {

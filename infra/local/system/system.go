@@ -222,7 +222,7 @@ func (s *System) handler(d *directory.Service) (http.Handler, error) {
 		}).Routes().Handler(config),
 		"credentials": (&credentials.Function{Credentials: passwords}).Routes().Handler(config),
 		"resets": (&resets.Function{Resets: &credential.Resets{
-			Store: store.For[credential.ResetTx](s.Store), Mail: mail, Bells: s.queues, Now: time.Now, NewID: store.NewID, Again: Timing.Again, Log: log,
+			Store: mail, Bells: s.queues, Now: time.Now, NewID: store.NewID, Again: Timing.Again, Log: log,
 		}}).Routes().Handler(config),
 		"mailings": (&mailings.Function{Desk: &mailing.Desk{
 			Store: mail, Bells: s.queues, Now: time.Now, NewID: store.NewID, Timing: Timing, Log: log,
