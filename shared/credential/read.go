@@ -18,7 +18,7 @@ type View struct {
 	Version             int    `json:"version"` // the ETag
 
 	PasswordChangedAt     time.Time `json:"passwordChangedAt,omitzero"`
-	PasswordChangedBy     Setter    `json:"passwordChangedBy,omitempty"`
+	PasswordChangedBy     string    `json:"passwordChangedBy,omitempty"`     // "member", with or without a link, or "staff"
 	PasswordChangedByName string    `json:"passwordChangedByName,omitempty"` // of staff
 	// StopsAt is when a typed password stops working unless it is changed;
 	// Stopped says that it has.
@@ -68,7 +68,10 @@ func (s *Service) view(ctx context.Context, p *profile.Profile) (*View, error) {
 	v.LoginStatus = p.LoginStatus(ends, now)
 	if v.PasswordSet {
 		v.PasswordPlaceholder = password.Placeholder
-		v.MustChange, v.PasswordChangedAt, v.PasswordChangedBy, v.PasswordChangedByName = c.MustChange, c.SetAt, c.SetBy, c.SetByName
+		v.MustChange, v.PasswordChangedAt, v.PasswordChangedBy, v.PasswordChangedByName = c.MustChange, c.SetAt, "member", c.SetByName
+		if c.SetBy == ByStaff {
+			v.PasswordChangedBy = "staff"
+		}
 		v.StopsAt, v.Stopped, v.LastSignInAt = c.StopsAt, c.Stopped(now), c.LastSignInAt
 	}
 	return v, nil
