@@ -3,9 +3,11 @@ package bench_test
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
+	"io"
+	"os"
 	"path/filepath"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -51,72 +53,132 @@ func suffix(n int) string {
 	return string([]byte{letters[k%19], 'a', letters[k/19%19], 'o', letters[k/361%19]})
 }
 
-var (
-	built   = map[string]*store.Store{}
-	builtMu sync.Mutex
-	folder  string // of the stores; set by TestMain
-)
-
-// association gives a store with n profiles; it is made once for all benchmarks
-// that ask for the same.
-func association(b testing.TB, n int, fsync bool) *store.Store {
-	builtMu.Lock()
-	defer builtMu.Unlock()
-	key := fmt.Sprint(n, fsync)
-	if s := built[key]; s != nil {
-		return s
-	}
-	s := fresh(b, key, fsync)
-	if err := fill(s, n); err != nil {
-		b.Fatal(err)
-	}
-	built[key] = s
+// settings of the association, with all that its mails show.
+func settings() organization.Settings {
+	s := organization.Defaults(org, "The Bench Association")
+	s.PortalAddress, s.SenderAddress = "https://members.example.org", "office@example.org"
+	s.Website, s.HelpPhone, s.HelpEmail, s.HelpHours = "https://example.org", "+44 20 7946 0000", "help@example.org", "weekdays 9 to 5"
 	return s
 }
 
-func fresh(b testing.TB, name string, fsync bool) *store.Store {
-	db, err := embedded.Open(filepath.Join(folder, name+".db"), embedded.Options{NoSync: !fsync})
+var (
+	files  = map[int]string{}       // by number of profiles, never written once they are filled
+	opened = map[int]*store.Store{} // the same, for reading
+	folder string                   // of the stores; set by TestMain
+)
+
+// association gives a store with n profiles, to be read and not to be changed:
+// it is made once for all benchmarks.
+func association(b testing.TB, n int) *store.Store {
+	if opened[n] == nil {
+		opened[n] = open(b, filled(b, n), true)
+	}
+	return opened[n]
+}
+
+// filled gives a file with n profiles that nobody has open for writing.
+func filled(b testing.TB, n int) string {
+	if files[n] != "" {
+		return files[n]
+	}
+	path := filepath.Join(folder, fmt.Sprint(n, ".db"))
+	db, err := embedded.Open(path, embedded.Options{NoSync: true})
+	if err == nil {
+		err = errors.Join(fill(&store.Store{DB: db}, n), db.Close())
+	}
 	if err != nil {
 		b.Fatal(err)
 	}
-	s := &store.Store{DB: db}
-	settings := organization.Defaults(org, "The Bench Association")
-	settings.PortalAddress, settings.SenderAddress = "https://members.example.org", "office@example.org"
-	if err := s.Update(context.Background(), func(tx *store.Tx) error { tx.PutOrganization(&settings); return nil }); err != nil {
+	files[n] = path
+	return path
+}
+
+// open opens a store for as long as the process runs.
+func open(b testing.TB, path string, fsync bool) *store.Store {
+	db, err := embedded.Open(path, embedded.Options{NoSync: !fsync})
+	if err != nil {
 		b.Fatal(err)
 	}
-	return s
+	return &store.Store{DB: db}
+}
+
+// fresh gives a store of its own with n profiles, fsync on, and how to be rid of it.
+func fresh(b testing.TB, n int) (*store.Store, func()) {
+	path := duplicate(b, n)
+	db, err := embedded.Open(path, embedded.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return &store.Store{DB: db}, func() {
+		if err := errors.Join(db.Close(), os.Remove(path)); err != nil {
+			b.Error(err)
+		}
+	}
+}
+
+// duplicate copies the file with n profiles. The copy is on the disk when it
+// returns, or the first commit would have to wait for all of it.
+func duplicate(b testing.TB, n int) string {
+	from, err := os.Open(filled(b, n))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer from.Close()
+	to, err := os.CreateTemp(folder, "copy-*.db")
+	if err != nil {
+		b.Fatal(err)
+	}
+	_, err = io.Copy(to, from)
+	if err = errors.Join(err, to.Sync(), to.Close()); err != nil {
+		b.Fatal(err)
+	}
+	return to.Name()
 }
 
 func fill(s *store.Store, n int) error {
 	const together = 8 // profiles of a transaction: 100 keys at most
-	now := time.Now().Truncate(time.Millisecond)
-	var next atomic.Int64
-	var wg sync.WaitGroup
-	errs := make(chan error, 64)
-	for range 64 {
-		wg.Go(func() {
-			for {
-				from := int(next.Add(together)) - together
-				if from >= n {
-					return
-				}
-				err := s.Update(context.Background(), func(tx *store.Tx) error {
-					for i := from; i < min(from+together, n); i++ {
-						if err := tx.PutProfile(member(i, now)); err != nil {
-							return err
-						}
-					}
-					return nil
-				})
-				if err != nil {
-					errs <- err
-					return
-				}
-			}
-		})
+	ctx, now := context.Background(), time.Now().Truncate(time.Millisecond)
+	err := s.Update(ctx, func(tx *store.Tx) error {
+		all := settings()
+		tx.PutOrganization(&all)
+		return nil
+	})
+	if err != nil {
+		return err
 	}
-	wg.Wait()
-	close(errs)
-	return <-errs
+	var next atomic.Int64
+	return parallel(64, func() error {
+		for {
+			from := int(next.Add(together)) - together
+			if from >= n {
+				return nil
+			}
+			err := s.Update(ctx, func(tx *store.Tx) error {
+				for i := from; i < min(from+together, n); i++ {
+					if err := tx.PutProfile(member(i, now)); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+		}
+	})
+}
+
+// parallel runs fn n times at once and gives the first error.
+func parallel(n int, fn func() error) error {
+	errs := make(chan error, n)
+	for range n {
+		go func() { errs <- fn() }()
+	}
+	var first error
+	for range n {
+		if err := <-errs; first == nil {
+			first = err
+		}
+	}
+	return first
 }

@@ -60,7 +60,7 @@ func searched(b *testing.B, s *store.Store, queries []string) (took []time.Durat
 }
 
 func BenchmarkSearch(b *testing.B) {
-	small, large := association(b, 1_000, false), association(b, million(), false)
+	small, large := association(b, 1_000), association(b, million())
 	for b.Loop() {
 		r := rand.New(rand.NewPCG(1, 1))
 		few, _ := asked(r, 1_000)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -226,7 +227,7 @@ Resources:
 	} {
 		h, err := gateway.New(gateway.Config{
 			Table: table, Functions: map[string]httpapi.Handler{"slow": tt.function}, Authorizer: nobody{},
-			Throttle: tt.throttle, TimeLimit: time.Millisecond,
+			Throttle: tt.throttle, TimeLimit: time.Millisecond, Log: slog.New(slog.DiscardHandler),
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -683,6 +683,9 @@ func mechanical(s served) []string {
 			hasBody = true
 			list = append(list, "body_invalid", "content_type")
 		}
+		if _, ok := f.tag.Lookup("header"); ok {
+			list = append(list, "header_invalid")
+		}
 		switch {
 		case isNamed(kind, "shared/httpapi", "Version"):
 			list = append(list, "version_missing", "version_invalid")

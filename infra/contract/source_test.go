@@ -37,6 +37,13 @@ type program struct {
 	calls     map[types.Object][]*ast.CallExpr
 	assigned  map[types.Object][]ast.Expr // what is assigned to a variable, one by one
 	fields    map[types.Object][]ast.Expr // what composite literals put into a field
+	results   map[types.Object][]result   // what a variable gets of a call with several results
+}
+
+// result is one of several results of a call.
+type result struct {
+	of    types.Object
+	place int
 }
 
 // parameter is the place of a function's parameter.
@@ -125,6 +132,7 @@ func (p *program) index() {
 	p.functions, p.bodies = map[types.Object]*ast.FuncType{}, map[types.Object]*ast.BlockStmt{}
 	p.parameter, p.calls = map[types.Object]parameter{}, map[types.Object][]*ast.CallExpr{}
 	p.assigned, p.fields = map[types.Object][]ast.Expr{}, map[types.Object][]ast.Expr{}
+	p.results = map[types.Object][]result{}
 	function := func(of types.Object, kind *ast.FuncType, body *ast.BlockStmt) {
 		p.functions[of], p.bodies[of] = kind, body
 		n := 0
@@ -153,6 +161,12 @@ func (p *program) index() {
 			if len(n.Lhs) == len(n.Rhs) {
 				for i := range n.Lhs {
 					assign(n.Lhs[i], n.Rhs[i])
+				}
+			} else if call, ok := n.Rhs[0].(*ast.CallExpr); ok {
+				for i, to := range n.Lhs {
+					if object := p.object(to); object != nil {
+						p.results[object] = append(p.results[object], result{p.callee(call), i})
+					}
 				}
 			}
 		case *ast.ValueSpec:
@@ -329,6 +343,9 @@ func (p *program) follow(e ast.Expr, seen map[any]bool) ([]constant.Value, error
 			return union(arguments)
 		}
 		sources := append(append([]ast.Expr(nil), p.assigned[object]...), p.fields[object]...)
+		for _, r := range p.results[object] {
+			sources = append(sources, p.returned(r.of, r.place)...)
+		}
 		if len(sources) > 0 {
 			return union(sources)
 		}

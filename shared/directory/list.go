@@ -19,6 +19,11 @@ const (
 	MaxListPage = 1000
 	// maxShared is how many of those who share a mailbox are named.
 	maxShared = 20
+	// listBudget ends a page early: the last links of a thousand people can
+	// take longer to find than a request may last.
+	listBudget = 8 * time.Second
+	// askTogether is of how many people one goroutine looks for the last link.
+	askTogether = 10
 )
 
 // Search answers a quick search; see [profile.Query.Run]. limit is 1 to
@@ -52,8 +57,8 @@ type Listed struct {
 }
 
 // List lists profiles in order of name, narrowed by the filter. A call looks
-// at no more than [MaxListReads] profiles, so a page may be short, or empty,
-// and not be the last.
+// at no more than [MaxListReads] profiles and takes a bounded time, so a page
+// may be short, or empty, and not be the last.
 func (s *Service) List(ctx context.Context, org string, f profile.Filter, cursor string, limit int) (Listed, error) {
 	listed := Listed{Profiles: []profile.Hit{}}
 	if err := f.Validate(); err != nil {
@@ -70,7 +75,7 @@ func (s *Service) List(ctx context.Context, org string, f profile.Filter, cursor
 	if err != nil {
 		return listed, err
 	}
-	narrow := newNarrow(s.Mailings, settings, f, s.now())
+	narrow, until := narrow{filter: f, mailings: s.Mailings, settings: settings, now: s.now()}, s.Now().Add(listBudget)
 	for {
 		room := limit - len(listed.Profiles)
 		want := room
@@ -105,7 +110,7 @@ func (s *Service) List(ctx context.Context, org string, f profile.Filter, cursor
 		}
 		listed.Read += len(ids)
 		listed.Found, listed.Cursor, cursor = len(listed.Profiles), next, next
-		if next == "" || len(listed.Profiles) == limit || listed.Read >= MaxListReads {
+		if next == "" || len(listed.Profiles) == limit || listed.Read >= MaxListReads || s.Now().After(until) {
 			return listed, nil
 		}
 	}
@@ -113,38 +118,51 @@ func (s *Service) List(ctx context.Context, org string, f profile.Filter, cursor
 
 // narrow applies a filter to pages of profiles.
 type narrow struct {
-	filter profile.Filter
-	facts  *mailing.Facts // nil where the profile alone decides
-}
-
-func newNarrow(mailings mailing.Store, settings *organization.Settings, f profile.Filter, now time.Time) narrow {
-	n := narrow{filter: f}
-	if f.Needs() != (profile.Needs{}) || f.Scope != "" {
-		n.facts = mailing.NewFacts(mailings, settings, f, now)
-	}
-	return n
+	filter   profile.Filter
+	mailings mailing.Store
+	settings *organization.Settings
+	now      time.Time
 }
 
 // drops says whether the filter may leave anybody out.
 func (n narrow) drops() bool {
 	f := n.filter
-	return n.facts != nil || len(f.Status) > 0 || f.Type != "" || f.Relationship != "" || f.Email != "" || f.Login != "" || len(f.Profiles) > 0
+	return len(f.Status) > 0 || f.Type != "" || f.Relationship != "" || f.Email != "" || f.Login != "" || f.MayEnter != nil || f.Scope != "" || len(f.Profiles) > 0
 }
 
+// page keeps those of a page who fit, in their order.
 func (n narrow) page(ctx context.Context, page []*profile.Profile) ([]*profile.Profile, error) {
 	if !n.drops() {
 		return page, nil
 	}
+	if !n.filter.Needs().LoginStatus {
+		return n.match(ctx, n.filter, page)
+	}
+	// Where somebody's last link stands is looked for in every recent mailing,
+	// so it is asked only of those who fit otherwise, and of several at once.
+	rest := n.filter
+	rest.Login = profile.LoginNoPassword
+	page, err := n.match(ctx, rest, page)
+	if err != nil {
+		return nil, err
+	}
+	parts := slices.Collect(slices.Chunk(page, askTogether))
+	err = each(ctx, len(parts), func(ctx context.Context, i int) (err error) {
+		parts[i], err = n.match(ctx, n.filter, parts[i])
+		return err
+	})
+	return slices.Concat(parts...), err
+}
+
+func (n narrow) match(ctx context.Context, f profile.Filter, page []*profile.Profile) (fits []*profile.Profile, err error) {
 	all := map[profile.ID]profile.Facts{}
-	if n.facts != nil {
-		var err error
-		if all, err = n.facts.Of(ctx, page); err != nil {
+	if f.Needs() != (profile.Needs{}) || f.Scope != "" {
+		if all, err = mailing.NewFacts(n.mailings, n.settings, f, n.now).Of(ctx, page); err != nil {
 			return nil, err
 		}
 	}
-	var fits []*profile.Profile
 	for _, p := range page {
-		if n.filter.Match(p, all[p.ID]) {
+		if f.Match(p, all[p.ID]) {
 			fits = append(fits, p)
 		}
 	}

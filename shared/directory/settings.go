@@ -3,6 +3,7 @@ package directory
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"strings"
 
 	"github.com/memberkey/memberkey/shared/activity"
@@ -31,6 +32,9 @@ func (s *Service) Settings(ctx context.Context, org string) (*Settings, error) {
 // Problems: those of [organization.Edit.Apply], and version_stale as
 // [Service.Edit] tells it.
 func (s *Service) EditSettings(ctx context.Context, by activity.Actor, org string, version int, e organization.Edit) (*Settings, error) {
+	if _, err := s.Store.Organization(ctx, org); err != nil {
+		return nil, err
+	}
 	var after *organization.Settings
 	now := s.now()
 	err := s.Store.Update(ctx, func(tx Tx) error {
@@ -39,9 +43,7 @@ func (s *Service) EditSettings(ctx context.Context, by activity.Actor, org strin
 			return err
 		}
 		if settings == nil {
-			// The store's own answer for it.
-			_, err := s.Store.Organization(ctx, org)
-			return err
+			return errors.New("directory: the settings have gone since they were read")
 		}
 		before := *settings
 		changed, err := e.Apply(settings)

@@ -13,11 +13,13 @@ import (
 
 const (
 	// maxTrailPage is the longest page of a trail.
-	maxTrailPage = 200
+	maxTrailPage = 1000
 	// maxTrailReads and maxTrailDays bound one call of [Service.Activity]; a
-	// day without entries costs a read, too.
+	// day without entries costs a read, too. readFiltered is how many entries
+	// are read at once where some will be left out.
 	maxTrailReads = 1000
 	maxTrailDays  = 100
+	readFiltered  = 200
 	// usualTrail is how far back the trail goes when nothing is asked for.
 	usualTrail = 30 * 24 * time.Hour
 	// maxMailingsLooked bounds the mailings in which a profile's mails are
@@ -151,7 +153,11 @@ func (s *Service) Activity(ctx context.Context, org string, q TrailQuery, cursor
 				trail.Cursor = day.Format(time.DateOnly) + "." + after
 				return trail, nil
 			}
-			page, next, err := s.Store.DayActivity(ctx, org, day, after, min(maxTrailPage, maxTrailReads-reads))
+			want := limit - len(trail.Entries)
+			if q.Actor != "" || q.Kind != "" {
+				want = readFiltered
+			}
+			page, next, err := s.Store.DayActivity(ctx, org, day, after, min(want, maxTrailReads-reads))
 			if err != nil {
 				return trail, err
 			}

@@ -103,7 +103,7 @@ func TestActivity(t *testing.T) {
 		{directory.TrailQuery{}, "2030-11-23.", "cursor_invalid", 0},
 		{directory.TrailQuery{}, "2026-11-23.a#b", "cursor_invalid", 0},
 		{directory.TrailQuery{}, "2026-02-31.", "cursor_invalid", 0},
-		{directory.TrailQuery{}, "", "limit_invalid", 201},
+		{directory.TrailQuery{}, "", "limit_invalid", 1001},
 	} {
 		_, err := h.Activity(t.Context(), "acme", x.q, x.cursor, x.limit)
 		wantCode(t, err, x.code)

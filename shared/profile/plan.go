@@ -392,7 +392,7 @@ func (s Step) warnings() []Issue {
 
 // MaxListed bounds each list of a summary, so that an answer fits into one
 // response whatever the file holds. The counts are always whole.
-const MaxListed = 10_000
+const MaxListed = 5_000
 
 // Summary is the answer to an import.
 type Summary struct {
