@@ -369,6 +369,13 @@ func TestSampleIsInert(t *testing.T) {
 		expect(t, w.send(show, "sample", nil), 200, "This is a sample", "<fieldset disabled>", "Set password")
 		expect(t, w.send(set, "sample", both(fresh)), 200, "This is a sample", "<fieldset disabled>")
 		expect(t, w.send(set, "sample", both("short")), 200, "This is a sample")
+		for _, form := range [][]string{{"password", "one", "again", "other"}, {"suggested", fresh}} {
+			out := w.send(set, "sample", form)
+			expect(t, out, 200, "<title>Sample: ")
+			if strings.Contains(out.Body, fresh) {
+				t.Error("the sample takes what is sent to it")
+			}
+		}
 	})
 	if len(wrote) != 0 {
 		t.Errorf("%v", wrote)

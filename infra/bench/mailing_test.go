@@ -53,6 +53,7 @@ type run struct {
 // ran is what became of it.
 type ran struct {
 	Freezing, Sending []time.Duration // of each time
+	Work              []time.Duration // of all cores, of each time
 	Bytes             int             // of template data, of one mail
 	Anonymous         int64           // most memory during any of them, in bytes; 0 where the system does not tell
 	Resident          int64
@@ -98,7 +99,9 @@ func runErrand(errand string) (code int) {
 	err := json.Unmarshal([]byte(errand), &e)
 	if err == nil {
 		var r *ran
-		if r, err = e.do(); err == nil {
+		r, err = e.do()
+		stopProfile()
+		if err == nil {
 			err = json.NewEncoder(os.Stdout).Encode(r)
 		}
 	}
@@ -212,7 +215,7 @@ func (o *office) mailEverybody(r *ran, profiles int) error {
 	if err != nil {
 		return err
 	}
-	start := time.Now()
+	start, worked := time.Now(), work()
 	if _, err := o.desk.Freeze(ctx, org, staff, made.ID); err != nil {
 		return err
 	}
@@ -241,7 +244,7 @@ func (o *office) mailEverybody(r *ran, profiles int) error {
 		}
 		tally = mailing.Sum(lanes)
 	}
-	r.Sending = append(r.Sending, time.Since(start))
+	r.Sending, r.Work = append(r.Sending, time.Since(start)), append(r.Work, work()-worked)
 	if audience.Profiles != profiles || tally[mailing.Sent] != profiles || tally.Total() != profiles {
 		return fmt.Errorf("%d frozen, outcomes %v: not everybody", audience.Profiles, tally)
 	}

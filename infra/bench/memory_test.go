@@ -5,8 +5,19 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
+
+// work is the time that this process has worked so far, on all cores: what the
+// clock says less everything that it waited for, other programs included.
+func work() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		panic(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
 
 // watch looks at the memory of this process twenty times a second until it is
 // stopped, and then tells the most that it saw, in bytes: anonymous (heap,

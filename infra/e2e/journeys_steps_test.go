@@ -6,7 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
+	"strconv"
 )
 
 // This file has the steps that several journeys take.
@@ -195,13 +195,22 @@ func (w *world) settings(change doc) {
 	})
 }
 
-// newUser fills the page of a link and lets the person in.
+// sets fills the page of a link, typing the password twice.
 func (b *browser) sets(secret string) *browser {
 	b.w.Helper()
 	return b.press("Set password", fill{"password": secret, "again": secret})
 }
 
-// has says whether a list of words has one.
-func hasWord(all []string, word string) bool { return slices.Contains(all, word) }
+// words is a list of texts of the JSON.
+func (r response) words(path string) (all []string) {
+	r.w.Helper()
+	for _, e := range r.list(path) {
+		var s string
+		e.into(&s)
+		all = append(all, s)
+	}
+	return all
+}
 
-var _ = strings.TrimSpace
+// digits is a number of the JSON in digits.
+func (r response) digits(path string) string { r.w.Helper(); return strconv.Itoa(r.number(path)) }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/memberkey/memberkey/shared/mailing"
 	"github.com/memberkey/memberkey/shared/profile"
+	"github.com/memberkey/memberkey/shared/store"
 )
 
 // crowdedOffice takes mails from many deliverers at once and tells at once what
@@ -54,21 +55,22 @@ func (o *crowdedOffice) Account(context.Context) (mailing.Account, error) {
 func TestManyAtOnce(t *testing.T) {
 	w := newWorld(t, 1)
 	w.crowd(400)
+	plain := store.For[mailing.Tx](&store.Store{DB: w.db.DB}) // the one that dies is for one goroutine
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	quick := mailing.Timing{Lease: time.Minute, Grace: time.Minute, Budget: 30 * time.Second, Again: 20 * time.Millisecond}
-	office := &crowdedOffice{feedback: &mailing.Feedback{Store: w.store, Now: time.Now, Log: log}, sent: map[string]int{}}
+	office := &crowdedOffice{feedback: &mailing.Feedback{Store: plain, Now: time.Now, Log: log}, sent: map[string]int{}}
 	bells := make(chan mailing.Bell, 10_000)
 	ring := ringer(func(b mailing.Bell) {
 		bells <- b
 		bells <- b
 	})
-	freezing := &mailing.Freezing{Store: w.store, Bells: ring, Now: time.Now, Rand: rand.Reader, Timing: quick, Log: log}
+	freezing := &mailing.Freezing{Store: plain, Bells: ring, Now: time.Now, Rand: rand.Reader, Timing: quick, Log: log}
 	delivery := &mailing.Delivery{
-		Store: w.store, Mailer: office, Bells: ring, Now: time.Now, Rand: rand.Reader, Timing: quick, Log: log,
+		Store: plain, Mailer: office, Bells: ring, Now: time.Now, Rand: rand.Reader, Timing: quick, Log: log,
 		Sleep: func(_ context.Context, d time.Duration) { time.Sleep(d) },
 	}
-	sweep := &mailing.Sweep{Store: w.store, Accounts: office, Bells: ring, Now: time.Now, Timing: quick, Log: log}
-	w.desk = &mailing.Desk{Store: w.store, Bells: ring, Now: time.Now, NewID: w.desk.NewID, Timing: quick, Log: log}
+	sweep := &mailing.Sweep{Store: plain, Accounts: office, Bells: ring, Now: time.Now, Timing: quick, Log: log}
+	w.desk = &mailing.Desk{Store: plain, Bells: ring, Now: time.Now, NewID: w.desk.NewID, Timing: quick, Log: log}
 	ctx, stop := context.WithCancel(context.Background())
 	var workers sync.WaitGroup
 	for range 8 {

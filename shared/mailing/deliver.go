@@ -134,7 +134,7 @@ func (d *Delivery) lane(ctx context.Context, bell Bell) error {
 	if lane == nil || err != nil {
 		return err
 	}
-	w := &worker{run: r, lane: lane, rung: bell, next: lane.Next}
+	w := &worker{run: r, lane: lane, rung: bell, next: lane.Next, looked: d.Now()}
 	for {
 		upcoming, err := w.upcoming(ctx, stopAt)
 		if err != nil {
@@ -195,7 +195,8 @@ type worker struct {
 	sent   *outgoing // called, its outcomes not stored yet
 	result []Receipt
 
-	allowance int // mails whose pace is reserved
+	looked    time.Time // when the mailing was read
+	allowance int       // mails whose pace is reserved
 	paceRead  time.Time
 	unpaced   bool
 
@@ -216,15 +217,13 @@ func (w *worker) upcoming(ctx context.Context, stopAt time.Time) (*outgoing, err
 			w.again = true
 			return nil, nil
 		}
-		m, err := w.Store.Mailing(ctx, w.mailing.Organization, w.mailing.ID)
-		if err != nil {
+		if err := w.look(ctx); err != nil {
 			return nil, err
 		}
-		if m.State != Sending || m.Generation != w.mailing.Generation {
-			w.again = m.State == Cancelled // whoever answers the next bell skips the rest
+		if w.mailing.State != Sending || w.mailing.Generation != w.lane.Generation {
+			w.again = w.mailing.State == Cancelled // whoever answers the next bell skips the rest
 			return nil, nil
 		}
-		w.mailing = m
 		b, err := w.nextBatch(ctx)
 		if b == nil || err != nil {
 			w.finished = err == nil
@@ -271,6 +270,19 @@ func (w *worker) upcoming(ctx context.Context, stopAt time.Time) (*outgoing, err
 		}
 		return out, nil
 	}
+}
+
+// look reads the mailing again, at most once a second: a pause acts within
+// that time (H18), and a fast lane reads no more than it must.
+func (w *worker) look(ctx context.Context) error {
+	if w.Now().Sub(w.looked) < time.Second {
+		return nil
+	}
+	m, err := w.Store.Mailing(ctx, w.mailing.Organization, w.mailing.ID)
+	if err == nil {
+		w.mailing, w.looked = m, w.Now()
+	}
+	return err
 }
 
 // refused says whether the last call told that nobody can be mailed now.
@@ -351,6 +363,11 @@ func (w *worker) commit(ctx context.Context, next *outgoing) error {
 	var lost bool
 	err := w.Store.Update(ctx, func(tx Tx) error {
 		lost = false
+		if w.sent != nil {
+			if err := tx.PrefetchBatch(*w.sent.batch); err != nil {
+				return err
+			}
+		}
 		l, err := tx.Lane(w.lane.Organization, w.lane.Mailing, w.lane.Generation, w.lane.Number)
 		if err != nil {
 			return err
@@ -848,6 +865,9 @@ func (d *Delivery) intend(ctx context.Context, read *Batch, out *outgoing) (mine
 	sending.State = settledState(sending)
 	err = d.Store.Update(ctx, func(tx Tx) error {
 		mine = false
+		if err := tx.PrefetchBatch(*read); err != nil {
+			return err
+		}
 		b, err := tx.Batch(*read)
 		if err != nil || b == nil || !b.same(read) {
 			return err
@@ -870,6 +890,9 @@ func (d *Delivery) intend(ctx context.Context, read *Batch, out *outgoing) (mine
 // settle stores the outcomes of a batch that stands by itself.
 func (d *Delivery) settle(ctx context.Context, out *outgoing, receipts []Receipt) error {
 	return d.Store.Update(ctx, func(tx Tx) error {
+		if err := tx.PrefetchBatch(*out.batch); err != nil {
+			return err
+		}
 		change, err := d.storeOutcomes(tx, out, receipts)
 		if err != nil || change == nil {
 			return err

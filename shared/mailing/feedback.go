@@ -91,6 +91,9 @@ func (f *Feedback) record(ctx context.Context, group []Event) error {
 	var marks []mark
 	err := f.Store.Update(ctx, func(tx Tx) error {
 		marks = nil
+		if err := tx.PrefetchBatch(name); err != nil {
+			return err
+		}
 		b, err := tx.Batch(name)
 		if err != nil || b == nil {
 			return err // expired, or a tag that somebody made up

@@ -66,6 +66,8 @@ type Tx interface {
 	// PutTally stores a lane whose tally alone changed.
 	PutTally(l *Lane) error
 	Batch(name Batch) (*Batch, error)
+	// PrefetchBatch reads a batch and its lane at once; both will be asked for.
+	PrefetchBatch(name Batch) error
 	PutBatch(b *Batch, due time.Time)
 	// PutOutcome stores a batch of which events changed outcomes alone: when
 	// it is due stays, unless it is finished.

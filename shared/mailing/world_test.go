@@ -130,9 +130,13 @@ type mortalDB struct {
 	dieAt   int // of the next commits, this one; 0 is none
 	after   bool
 	stored  func() // after a batch was written
+	meddle  func() // what others do between the reads of a transaction and its commit
 }
 
 func (db *mortalDB) Commit(ctx context.Context, checks []store.Check, writes []store.Write) error {
+	if db.meddle != nil {
+		db.meddle()
+	}
 	db.commits++
 	die := false
 	if db.dieAt > 0 {
@@ -197,6 +201,29 @@ func (w *world) drain() {
 	}
 }
 
+// meddle does, now and then, what another process would do at this moment: it
+// works a bell, sweeps, or records events.
+func (w *world) meddle() {
+	if w.rng.IntN(12) > 0 {
+		return
+	}
+	dieAt, last, meddle, office := w.db.dieAt, w.office.last, w.db.meddle, w.office.dieAt
+	w.db.dieAt, w.office.last, w.db.meddle, w.office.dieAt = 0, nil, nil, 0
+	defer func() { w.db.dieAt, w.office.last, w.db.meddle, w.office.dieAt = dieAt, last, meddle, office }()
+	switch dice := w.rng.IntN(4); {
+	case dice == 0 && len(w.queue) > 0:
+		if err := w.work(w.queue[w.rng.IntN(len(w.queue))]); err != nil && w.lose == 0 {
+			w.t.Fatal(err)
+		}
+	case dice == 1:
+		if err := w.sweep.Run(context.Background()); err != nil {
+			w.t.Fatal(err)
+		}
+	default:
+		w.office.post(false)
+	}
+}
+
 // settle lets sweeps and deliveries go on until a mailing is done.
 func (w *world) settle(id string) *mailing.Mailing {
 	w.t.Helper()
@@ -205,11 +232,12 @@ func (w *world) settle(id string) *mailing.Mailing {
 			w.t.Fatal(err)
 		}
 		w.drain()
-		w.office.post(true)
+		w.office.post(false)
 		w.check(id)
-		m := w.mailing(id)
-		if !m.DoneAt.IsZero() {
-			return m
+		if m := w.mailing(id); !m.DoneAt.IsZero() {
+			w.office.post(true)
+			w.check(id)
+			return w.mailing(id)
 		}
 		w.clock = w.clock.Add(30 * time.Second)
 	}
@@ -660,7 +688,8 @@ func (o *office) take(m sentMail) (id string) {
 	tell := func(e mailing.Event) {
 		e.Organization, e.Tag = org, m.Tag
 		for range 1 + o.rng.IntN(2) {
-			o.events = append(o.events, postedEvent{e, o.clock.Add(time.Duration(o.rng.Int64N(int64(4 * time.Minute))))})
+			// Sooner than Grace, and often later than a retry would come.
+			o.events = append(o.events, postedEvent{e, o.clock.Add(time.Duration(o.rng.Int64N(int64(5 * time.Minute))))})
 		}
 	}
 	tell(mailing.Event{Type: mailing.EventAccepted})

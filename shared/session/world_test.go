@@ -209,6 +209,17 @@ func (w *world) signIn(name string, p password.Plain) (*session.SignedIn, error)
 	return w.sessions.SignIn(w.Context(), org, session.Attempt{Name: name, Password: p, From: "192.0.2.1"})
 }
 
+// exhaust guesses until the name has to wait.
+func (w *world) exhaust(name string) {
+	w.Helper()
+	for range 10 {
+		if _, err := w.signIn(name, wrong); errors.Is(err, session.Waiting) {
+			return
+		}
+	}
+	w.Fatalf("%s never has to wait", name)
+}
+
 // in signs in, or fails the test.
 func (w *world) in(name string) *session.SignedIn {
 	w.Helper()

@@ -179,6 +179,15 @@ func (tx *Tx) Batch(name mailing.Batch) (*mailing.Batch, error) {
 	return decodeBatch(item, name)
 }
 
+// PrefetchBatch reads a batch and its lane, if it is a mailing's, at once.
+func (tx *Tx) PrefetchBatch(name mailing.Batch) error {
+	keys := []Key{batchKey(&name)}
+	if name.Mailing != "" {
+		keys = append(keys, laneKey(name.Organization, name.Mailing, name.Generation, name.Lane))
+	}
+	return tx.prefetch(keys)
+}
+
 // PutBatch stores a batch; due is when the sweep should look at it, zero for
 // never. Once worked it is kept for [Kept].
 func (tx *Tx) PutBatch(b *mailing.Batch, due time.Time) {
