@@ -157,7 +157,7 @@ func size(limit *int, usual, most int) (int, error) {
 	case limit == nil:
 		return usual, nil
 	case *limit < 1 || *limit > most:
-		return 0, problem.Newf(problem.Invalid, "query_invalid", "limit", "The limit must be 1 to %d.", most)
+		return 0, problem.Newf(problem.Invalid, "limit_invalid", "limit", "The limit must be 1 to %d.", most)
 	}
 	return *limit, nil
 }
@@ -331,7 +331,7 @@ func (f *Function) recipients(ctx context.Context, c httpapi.Caller, in struct {
 	case "csv":
 		usual, most = mailing.MaxRows, mailing.MaxRows
 	default:
-		return nil, problem.New(problem.Invalid, "query_invalid", "format", "The format must be json or csv.")
+		return nil, problem.New(problem.Invalid, "format_invalid", "format", "The format must be json or csv.")
 	}
 	limit, err := size(in.Limit, usual, most)
 	if err != nil {

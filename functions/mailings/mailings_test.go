@@ -191,14 +191,14 @@ func TestJourney(t *testing.T) {
 	}
 	s.want(422, "POST /api/mailings/{id}/audience", id, "")
 	s.want(428, "PUT /api/mailings/{id}", id, `{"html":"<p>[[PORTALLOGINLINK]]</p>"}`)
-	if p := s.want(400, "PUT /api/mailings/{id}", id, `{"html":"<p>[[NICKNAME]]</p>"}`, "if-match", `"1"`); p["code"] != "field_unknown" || p["field"] != "html" {
+	if p := s.want(400, "PUT /api/mailings/{id}", id, `{"html":"<p>[[NICKNAME]]</p>"}`, "if-match", `"1"`); p["code"] != "special_field_unknown" || p["field"] != "html" {
 		t.Error(p)
 	}
 	v = s.want(200, "PUT /api/mailings/{id}", id, `{"html":"<p>[[PORTALLOGINLINK]]</p><script>x</script>","audience":{"login":"no_password"}}`, "if-match", `"1"`)
 	if v["complete"] != true || v["version"] != 2.0 || fmt.Sprint(v["removed"]) != "[script]" {
 		t.Error(v)
 	}
-	if p := s.want(412, "PUT /api/mailings/{id}", id, `{"subject":"Other"}`, "if-match", `"1"`); fmt.Sprint(p["fields"]) != "[subject]" {
+	if p := s.want(412, "PUT /api/mailings/{id}", id, `{"subject":"Other"}`, "if-match", `"1"`); fmt.Sprint(p["differs"]) != "[subject]" {
 		t.Error(p)
 	}
 	preview := s.want(200, "POST /api/mailings/{id}/preview", id, `{"profile":"2"}`)

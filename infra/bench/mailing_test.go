@@ -121,14 +121,12 @@ func (e run) do() (*ran, error) {
 	if err != nil {
 		return nil, err
 	}
-	memory := watch()
 	r := &ran{}
 	for range e.Times {
 		if err := o.mailEverybody(r, e.Profiles); err != nil {
 			return nil, err
 		}
 	}
-	r.Anonymous, r.Resident = memory()
 	return r, errors.Join(o.close(), db.Close())
 }
 
@@ -215,7 +213,7 @@ func (o *office) mailEverybody(r *ran, profiles int) error {
 	if err != nil {
 		return err
 	}
-	start, worked := time.Now(), work()
+	start, worked, seen := time.Now(), work(), watch()
 	if _, err := o.desk.Freeze(ctx, org, staff, made.ID); err != nil {
 		return err
 	}
@@ -257,6 +255,8 @@ func (o *office) mailEverybody(r *ran, profiles int) error {
 			return err
 		}
 	}
+	anonymous, resident := seen() // what follows looks at everything that was written
+	r.Anonymous, r.Resident = max(r.Anonymous, anonymous), max(r.Resident, resident)
 	if r.Bytes, err = o.out.check(ctx, o.store, profiles); err != nil {
 		return err
 	}

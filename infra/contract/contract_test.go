@@ -4,11 +4,15 @@
 // cannot fall behind, and no client breaks unseen.
 //
 //   - contract_test.go: paths, security, names
-//   - openapi_test.go: the document in itself: references, examples
+//   - openapi_test.go: the document in itself: references, examples, and what
+//     API Gateway answers
 //   - schema_test.go: the part of JSON Schema that the document uses
-//   - source_test.go, codes_test.go, routes_test.go: the document and the source
+//   - routes_test.go, functions_test.go: what routes take, give and ask for
+//   - codes_test.go, limits_test.go: stable codes and words, limits, roles
+//   - source_test.go: the project's source with its types, for these
+//   - live_test.go: a running system, whose every answer must fit
 //
-// Nothing here touches the network.
+// Nothing here leaves the machine.
 package contract_test
 
 import (

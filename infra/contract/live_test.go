@@ -339,7 +339,7 @@ func (l *live) organization() {
 }
 
 func (l *live) mailings(member string) {
-	l.call("400 field_not_in_subject", "POST", "/api/mailings", `{"subject":"[[PORTALLOGINLINK]]"}`)
+	l.call("400 special_field_not_in_subject", "POST", "/api/mailings", `{"subject":"[[PORTALLOGINLINK]]"}`)
 	made := l.call("201", "POST", "/api/mailings", `{"subject":"Hello [[FIRSTNAME]]","html":"<p onclick=\"x\">[[PORTALLOGINLINK]]</p>","audience":{"profiles":["`+member+`","i-3","c-1"]}}`, "Idempotency-Key", "contract-3")
 	at := "/api/mailings/" + made.text("id")
 	l.call("200", "GET", at, "")

@@ -214,3 +214,22 @@ func (r response) words(path string) (all []string) {
 
 // digits is a number of the JSON in digits.
 func (r response) digits(path string) string { r.w.Helper(); return strconv.Itoa(r.number(path)) }
+
+// check is one of the answers to "can they sign in?".
+func (p person) check(code string) (found response) {
+	p.w.Helper()
+	for _, c := range p.w.get(p.path("/access")).list("checks") {
+		if c.text("code") == code {
+			return c
+		}
+	}
+	p.w.Fatalf("profile %s: there is no check %s", p.ID, code)
+	return found
+}
+
+// settled waits until n mails have come to an address, and gives their number.
+func (w *world) settled(to string, n int) int {
+	w.Helper()
+	w.until("mails to "+to, func() bool { return len(w.mails(to)) >= n })
+	return n
+}

@@ -30,7 +30,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	bolt "go.etcd.io/bbolt"
 
-	"github.com/memberkey/memberkey/infra/local/mailbox"
+	mailservice "github.com/memberkey/memberkey/infra/local/mailbox"
 	"github.com/memberkey/memberkey/shared/embedded"
 	"github.com/memberkey/memberkey/shared/link"
 	"github.com/memberkey/memberkey/shared/mailing"
@@ -179,7 +179,7 @@ func moment(least, most time.Duration) time.Duration { return least + rand.N(mos
 // folder is an opened data folder, of which no process is running.
 type folder struct {
 	*store.Store
-	mail *mailbox.Service
+	mail *mailservice.Service
 }
 
 func openFolder(t *testing.T, data string) *folder {
@@ -189,7 +189,7 @@ func openFolder(t *testing.T, data string) *folder {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = db.Close() })
-	mail, err := mailbox.Open(filepath.Join(data, "mail"), mailbox.Options{Log: slog.New(slog.DiscardHandler)})
+	mail, err := mailservice.Open(filepath.Join(data, "mail"), mailservice.Options{Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -456,7 +456,7 @@ func verifyLinks(t *testing.T, f *folder, id string, entries map[string]*mailing
 	ctx := context.Background()
 	pages := map[string]*link.Page{}
 	for before, read := "", 0; ; {
-		mails, err := f.mail.Mails(mailbox.Filter{Mailing: id, Before: before, Limit: 1000})
+		mails, err := f.mail.Mails(mailservice.Filter{Mailing: id, Before: before, Limit: 1000})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -648,7 +648,7 @@ func dump(t *testing.T, data string) []string {
 	s := openFolder(t, data)
 	ctx := context.Background()
 	var lines []string
-	for key, value := range items(t, data, s) {
+	for key, value := range items(t, data) {
 		line := fmt.Sprintf("%s %q", key.Table, key.Partition)
 		switch {
 		case key.Table == store.Mailings && key.Partition == "pace":
@@ -695,7 +695,7 @@ func dump(t *testing.T, data string) []string {
 
 // items are all that a folder holds, read from the file itself, so that
 // nothing can be left out.
-func items(t *testing.T, data string, _ *folder) map[store.Key][]byte {
+func items(t testing.TB, data string) map[store.Key][]byte {
 	t.Helper()
 	const header = 24 // revision, expires, due: see shared/embedded
 	copied := filepath.Join(t.TempDir(), "copy.db")

@@ -25,8 +25,9 @@ type Change struct {
 
 // Problems of staff who change a credential.
 var (
+	// errStale leaves a transaction for [Service.stale], which says what differs.
+	errStale  = errors.New("credential: another version is stored")
 	TypingOff = problem.New(problem.Refused, "typing_switched_off", "password", "Your association has settled that staff do not type passwords. Please send a password reset email instead.")
-	errStale  = problem.New(problem.Stale, "version_stale", "", "These credentials were changed since you opened them. Please look at them again and repeat your change.")
 )
 
 // setsPassword says whether a password was typed.
@@ -242,7 +243,7 @@ func (s *Service) stale(ctx context.Context, p *profile.Profile, seen int) error
 		}
 	}
 	slices.Sort(differs)
-	return errStale.With("version", p.CredentialVersion).With("differs", differs)
+	return problem.VersionStale(p.CredentialVersion, differs)
 }
 
 // Generate makes a password of plain words for staff to hand over (N16 puts it

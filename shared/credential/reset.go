@@ -64,7 +64,7 @@ var (
 	NotAllowed            = problem.New(problem.Refused, "not_allowed", "", "This person may not sign in at present, so a link would not work. “Can they sign in?” tells why.")
 	MainContactInvalid    = problem.New(problem.Invalid, "main_contact_invalid", "toMainContact", "This profile is no main contact with an email address of the organization. Please choose one that is.")
 	MainContactNotNeeded  = problem.New(problem.Refused, "main_contact_not_needed", "toMainContact", "Only the mail of an organization without an email address can go to its main contact.")
-	errResetKeyMismatched = problem.New(problem.Conflict, "idempotency_key_used", "Idempotency-Key", "This Idempotency-Key was used for another request. Please take a new one.")
+	errResetKeyMismatched = problem.New(problem.Conflict, "idempotency_key_reused", "Idempotency-Key", "This Idempotency-Key was used for another request. Please take a new one.")
 )
 
 // Send writes one reset email and rings for it. contact is the main contact to

@@ -281,7 +281,7 @@ func TestResetTwiceWithOneKey(t *testing.T) {
 	if _, err := w.resets.Send(w.ctx, desk, org, "2", "", "key-1"); err != nil {
 		t.Error(err)
 	}
-	if _, err := w.resets.Send(w.ctx, desk, org, "1", "2", "key-1"); problem.CodeOf(err) != "idempotency_key_used" {
+	if _, err := w.resets.Send(w.ctx, desk, org, "1", "2", "key-1"); problem.CodeOf(err) != "idempotency_key_reused" {
 		t.Errorf("another request under the key: %v", err)
 	}
 	// The address it went to is told, not the one of today.

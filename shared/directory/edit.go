@@ -251,17 +251,11 @@ func (s *Service) Edit(ctx context.Context, by activity.Actor, org string, id pr
 
 // stale tells an editor what the edit would have overwritten.
 func stale(version int, change profile.Change) error {
-	type field struct {
-		Field   string `json:"field"`
-		Current string `json:"current"`
-	}
-	differs := []field{}
+	var differs []string
 	for _, c := range change.Fields {
-		differs = append(differs, field{c.Field, c.Old})
+		differs = append(differs, c.Field)
 	}
-	return problem.New(problem.Stale, "version_stale", "If-Match",
-		"Somebody else has changed this meanwhile. Nothing was saved. Look at what differs, and save again.").
-		With("version", version).With("differs", differs)
+	return problem.VersionStale(version, differs)
 }
 
 // usernameStays says whether the old email is the username of a profile whose

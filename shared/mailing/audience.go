@@ -119,7 +119,7 @@ func (d *Desk) SaveTemplate(ctx context.Context, org string, by activity.Actor, 
 				return orMissing(err, errNoTemplate)
 			}
 			if old.Version != version {
-				return stale412(changedFields(map[string]bool{"name": old.Name != t.Name, "subject": old.Subject != t.Subject, "html": old.HTML != t.HTML}))
+				return problem.VersionStale(old.Version, changedFields(map[string]bool{"name": old.Name != t.Name, "subject": old.Subject != t.Subject, "html": old.HTML != t.HTML}))
 			}
 			t.Version = old.Version + 1
 		}
@@ -140,7 +140,7 @@ func (d *Desk) DeleteTemplate(ctx context.Context, org, id string, version int) 
 			return orMissing(err, errNoTemplate)
 		}
 		if old.Version != version {
-			return stale412(nil)
+			return problem.VersionStale(old.Version, nil)
 		}
 		tx.DeleteSaved(org, SavedTemplates, id)
 		return nil
@@ -192,7 +192,7 @@ func (d *Desk) SaveAudience(ctx context.Context, org string, by activity.Actor, 
 				return orMissing(err, errNoAudience)
 			}
 			if old.Version != version {
-				return stale412(changedFields(map[string]bool{"name": old.Name != a.Name, "filter": !sameFilter(old.Filter, a.Filter)}))
+				return problem.VersionStale(old.Version, changedFields(map[string]bool{"name": old.Name != a.Name, "filter": !sameFilter(old.Filter, a.Filter)}))
 			}
 			a.Version = old.Version + 1
 		}
@@ -213,7 +213,7 @@ func (d *Desk) DeleteAudience(ctx context.Context, org, id string, version int) 
 			return orMissing(err, errNoAudience)
 		}
 		if old.Version != version {
-			return stale412(nil)
+			return problem.VersionStale(old.Version, nil)
 		}
 		tx.DeleteSaved(org, SavedFilters, id)
 		return nil

@@ -228,7 +228,7 @@ func compileDraft(subject, html string) (*message.Compiled, error) {
 	if err == nil {
 		return compiled, nil
 	}
-	faults := slices.DeleteFunc(itemsOf(err), func(i problem.Item) bool { return i.Code == "subject_missing" || i.Code == "body_missing" })
+	faults := slices.DeleteFunc(itemsOf(err), func(i problem.Item) bool { return i.Code == "subject_missing" || i.Code == "message_missing" })
 	return nil, problem.Several(problem.Invalid, faults)
 }
 
@@ -271,7 +271,7 @@ func (d *Desk) Edit(ctx context.Context, org string, by activity.Actor, id strin
 			return err
 		}
 		if m.Version != version || m.Version != read.Version {
-			return stale412(e.differs(m, before))
+			return problem.VersionStale(m.Version, e.differs(m, before))
 		}
 		if content, err = e.apply(m, before); err != nil {
 			return err
@@ -309,15 +309,6 @@ func (e Edit) differs(m *Mailing, c *Content) []string {
 	})
 }
 
-// stale412 answers an edit of an older version (H3).
-func stale412(fields []string) error {
-	p := problem.New(problem.Stale, "version_stale", "If-Match", "Somebody changed this since you opened it. Please look at it again and repeat your change.")
-	if len(fields) > 0 {
-		p = p.With("fields", fields)
-	}
-	return p
-}
-
 func changedFields(changed map[string]bool) (fields []string) {
 	for _, f := range slices.Sorted(maps.Keys(changed)) {
 		if changed[f] {
@@ -337,7 +328,7 @@ func sameFilter(a, b profile.Filter) bool {
 func (d *Desk) Delete(ctx context.Context, org string, by activity.Actor, id string, version int) error {
 	return d.change(ctx, org, id, DoDelete, func(tx Tx, m *Mailing, now time.Time) error {
 		if m.Version != version {
-			return stale412(nil)
+			return problem.VersionStale(m.Version, nil)
 		}
 		tx.DeleteMailing(org, id)
 		d.note(tx, m, by, activity.MailingDeleted, now, nil)

@@ -131,11 +131,11 @@ func TestDraftsAreSavedWhilePeopleWrite(t *testing.T) {
 		edit  mailing.Edit
 		codes []string
 	}{
-		"unknown field":       {mailing.Edit{HTML: text("<p>[[NICKNAME]]</p>")}, []string{"html field_unknown"}},
-		"link in the subject": {mailing.Edit{Subject: text("Hi [[PORTALLOGINLINK]]")}, []string{"subject field_not_in_subject"}},
+		"unknown field":       {mailing.Edit{HTML: text("<p>[[NICKNAME]]</p>")}, []string{"html special_field_unknown"}},
+		"link in the subject": {mailing.Edit{Subject: text("Hi [[PORTALLOGINLINK]]")}, []string{"subject special_field_not_in_subject"}},
 		"all at once": {
 			mailing.Edit{Subject: text("[[NICKNAME]]"), HTML: text("<p>[[OTHER]]</p>"), Audience: &profile.Filter{Type: "alien"}},
-			[]string{"audience.type filter_invalid", "html field_unknown", "subject field_unknown"},
+			[]string{"audience.type filter_invalid", "html special_field_unknown", "subject special_field_unknown"},
 		},
 	} {
 		_, err := w.desk.Edit(ctx, org, staff, v.ID, 1, test.edit)
@@ -164,7 +164,7 @@ func TestDraftsAreSavedWhilePeopleWrite(t *testing.T) {
 		t.Fatalf("%+v, %v", v, err)
 	}
 	_, err = w.desk.Edit(ctx, org, staff, v.ID, 2, mailing.Edit{Subject: text("Old news"), HTML: text(v.HTML)})
-	if p := problem.As(err); p.Kind != problem.Stale || !cmp.Equal(p.Extra["fields"], []string{"subject"}) {
+	if p := problem.As(err); p.Kind != problem.Stale || !cmp.Equal(p.Extra["differs"], []string{"subject"}) {
 		t.Fatalf("a stale edit: %v %v", err, p.Extra)
 	}
 	if err := w.desk.Delete(ctx, org, staff, v.ID, 1); problem.As(err).Kind != problem.Stale {

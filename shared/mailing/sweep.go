@@ -114,7 +114,7 @@ func (s *Sweep) attendMailing(ctx context.Context, bell Bell) error {
 		if err != nil {
 			return err
 		}
-		now := s.Now()
+		now := s.Now().UTC().Truncate(time.Millisecond)
 		switch {
 		case m.Freeze != nil && !m.Freeze.Ready:
 			ring = append(ring, freezeBell(m))

@@ -716,10 +716,11 @@ func (o *office) take(m sentMail) (id string) {
 func (o *office) post(all bool) {
 	o.t.Helper()
 	o.rng.Shuffle(len(o.events), func(i, j int) { o.events[i], o.events[j] = o.events[j], o.events[i] })
-	var later []postedEvent
-	for _, e := range o.events {
+	events := o.events
+	o.events = nil // what others post meanwhile is added
+	for _, e := range events {
 		if !all && e.at.After(o.clock) {
-			later = append(later, e)
+			o.events = append(o.events, e)
 			continue
 		}
 		err, died := o.process(func() error {
@@ -729,10 +730,9 @@ func (o *office) post(all bool) {
 			return o.feedback.Record(context.Background(), e.Event)
 		})
 		if died {
-			later = append(later, e)
+			o.events = append(o.events, e)
 		} else if err != nil {
 			o.t.Fatal(err)
 		}
 	}
-	o.events = later
 }

@@ -51,7 +51,7 @@ func Compile(d Draft) (*Compiled, error) {
 	m := &Compiled{Removed: c.removed, subject: writeSubject(subject), html: writeHTML(body), text: writeText(body)}
 	m.prepare()
 	if size := m.MaxEncoded(nil, 1); size > MaxEntry {
-		return nil, problem.Newf(problem.Invalid, "body_too_large", "html",
+		return nil, problem.Newf(problem.Invalid, "message_too_large", "html",
 			"This message is too long to be mailed: one mail may come to %d kB, and %d kB is the most. Shorten it.", size/1000, MaxEntry/1000)
 	}
 	return m, nil

@@ -70,7 +70,7 @@ var unremarkable = map[string]bool{
 // body compiles the editor's HTML into a tree.
 func (c *compiler) body(source string) []node {
 	if len(source) > MaxHTML {
-		c.fault("html", "body_too_large", fmt.Sprintf("This message is too long: %d kB, and %d kB is the most. Shorten it.", len(source)/1000, MaxHTML/1000))
+		c.fault("html", "message_too_large", fmt.Sprintf("This message is too long: %d kB, and %d kB is the most. Shorten it.", len(source)/1000, MaxHTML/1000))
 		return nil
 	}
 	source = withoutMarks(strings.ToValidUTF8(source, "\ufffd"))
@@ -113,7 +113,7 @@ func (c *compiler) body(source string) []node {
 	faults := len(c.faults)
 	body := hoist(c.convert(tree, at, false, false))
 	if !c.visible && len(c.faults) == faults {
-		c.fault("html", "body_missing", "The message is empty. Write something.")
+		c.fault("html", "message_missing", "The message is empty. Write something.")
 	}
 	return body
 }
@@ -268,7 +268,7 @@ func (c *compiler) attributes(n *html.Node, at *cursor) {
 			value = plain
 		}
 		if m := typedField.FindString(value); m != "" {
-			c.fault("html", "field_in_attribute", fmt.Sprintf(
+			c.fault("html", "special_field_in_attribute", fmt.Sprintf(
 				"%s stands in the %s of an element <%s> %s. A field can stand only in the text itself; to link to the portal, use the Portal Login Credentials Link.",
 				clip(m, 60), clip(a.Key, 40), clip(n.Data, 40), at.place(textOf(n))))
 		}
@@ -357,11 +357,11 @@ func (c *compiler) fields(s string, at *cursor, inLink bool) []node {
 		expanded, ok := expand(code, inLink || where == "subject")
 		switch {
 		case !ok:
-			c.fault(where, "field_unknown", fmt.Sprintf("There is no special field %s %s. Choose one from the list, or take it out.", shown, at.place(following)))
+			c.fault(where, "special_field_unknown", fmt.Sprintf("There is no special field %s %s. Choose one from the list, or take it out.", shown, at.place(following)))
 		case where == "subject" && code == CredentialsLink:
-			c.fault(where, "field_not_in_subject", fmt.Sprintf("%s stands %s. The credentials link cannot stand in the subject, which others may see: move it into the message.", shown, at.place(following)))
+			c.fault(where, "special_field_not_in_subject", fmt.Sprintf("%s stands %s. The credentials link cannot stand in the subject, which others may see: move it into the message.", shown, at.place(following)))
 		case code == CredentialsLink && c.links == MaxLinks:
-			c.fault(where, "field_too_often", fmt.Sprintf("%s stands %s once too often: %d times are the most. Take it out.", shown, at.place(following), MaxLinks))
+			c.fault(where, "special_field_too_often", fmt.Sprintf("%s stands %s once too often: %d times are the most. Take it out.", shown, at.place(following), MaxLinks))
 		default:
 			nodes = append(nodes, expanded...)
 			c.visible = true

@@ -108,6 +108,17 @@ func Several(kind Kind, items []Item) error {
 	return p
 }
 
+// VersionStale refuses an edit of a version that is no longer the current one
+// (H3). differs names the fields that the edit would have overwritten.
+func VersionStale(version int, differs []string) *Problem {
+	if differs == nil {
+		differs = []string{}
+	}
+	return New(Stale, "version_stale", "If-Match",
+		"Somebody else has changed this since you opened it. Nothing was saved. Read it again, and repeat what you want to change.").
+		With("version", version).With("differs", differs)
+}
+
 // Error is for the log; people are shown Detail.
 func (p *Problem) Error() string {
 	s := p.Code

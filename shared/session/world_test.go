@@ -76,7 +76,7 @@ func (b *bells) Ring(_ context.Context, all ...mailing.Bell) error {
 }
 
 type world struct {
-	*testing.T
+	testing.TB
 	db          *counting
 	store       *store.Store
 	hasher      *password.Hasher
@@ -101,7 +101,7 @@ func (w *world) pass(d time.Duration) {
 }
 
 // newWorld has one association and the people of the tests below.
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	t.Helper()
 	file, err := embedded.Open(filepath.Join(t.TempDir(), "x.db"), embedded.Options{NoSync: true})
 	if err != nil {
@@ -112,7 +112,7 @@ func newWorld(t *testing.T) *world {
 			t.Error(err)
 		}
 	})
-	w := &world{T: t, db: &counting{DB: file}, bells: &bells{}, now: time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)}
+	w := &world{TB: t, db: &counting{DB: file}, bells: &bells{}, now: time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)}
 	w.store = &store.Store{DB: w.db}
 	w.hasher = password.NewHasher(password.Fast, 2, rand.Reader)
 	log := slog.New(slog.DiscardHandler)
