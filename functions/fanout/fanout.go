@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 
 	"github.com/memberkey/memberkey/shared/mailing"
+	"github.com/memberkey/memberkey/shared/sqs"
 )
 
 // Function does the work of its bells.
@@ -22,22 +23,9 @@ type Function struct {
 	Log      *slog.Logger
 }
 
-// Handle works the bells of one poll. Those that failed are named, so that the
-// queue gives them again, and at last to its dead letter queue; a message that
-// is no bell of ours goes the same way, for somebody should see it.
+// Handle works the bells of one event.
 func (f *Function) Handle(ctx context.Context, event events.SQSEvent) (events.SQSEventResponse, error) {
-	var failed events.SQSEventResponse
-	for _, record := range event.Records {
-		bell, err := mailing.ParseBell(record.Body)
-		if err == nil {
-			err = f.ring(ctx, bell)
-		}
-		if err != nil {
-			f.Log.ErrorContext(ctx, "bell failed", "message", record.MessageId, "kind", bell.Kind, "organization", bell.Organization, "mailing", bell.Mailing, "error", err)
-			failed.BatchItemFailures = append(failed.BatchItemFailures, events.SQSBatchItemFailure{ItemIdentifier: record.MessageId})
-		}
-	}
-	return failed, nil
+	return sqs.Consume(ctx, f.Log, event, f.ring), nil
 }
 
 var errNotOurs = errors.New("fanout: a bell of another function")

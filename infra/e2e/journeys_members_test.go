@@ -86,8 +86,8 @@ func association(t testing.TB, file table) map[string]listedPerson {
 // plausible is an address that has one @ with something around it.
 var plausible = regexp.MustCompile(`^[^@\s]+@[^@\s]+\.[^@\s]+$`)
 
-// mailbox is where mail for an address arrives, "" where there is none.
-func mailbox(email string) string {
+// boxOf is where mail for an address arrives, "" where there is none.
+func boxOf(email string) string {
 	if !plausible.MatchString(email) {
 		return ""
 	}
@@ -150,7 +150,7 @@ func TestImportOfMembers(t *testing.T) {
 	// Malformed addresses are warnings that cost nobody the profile.
 	malformed := map[int]bool{}
 	for _, p := range all {
-		if p.email != "" && mailbox(p.email) == "" {
+		if p.email != "" && boxOf(p.email) == "" {
 			malformed[p.row] = true
 		}
 	}
@@ -217,13 +217,13 @@ func TestMailingToEveryoneWithoutAPassword(t *testing.T) {
 	at := map[string][]string{} // profiles by mailbox
 	for id, p := range where(all, func(p listedPerson) bool { return allowedIn(p, all) }) {
 		switch {
-		case mailbox(p.email) == "":
+		case boxOf(p.email) == "":
 			wantSkipped[id] = "no_email"
 		case p.noEmail:
 			wantSkipped[id] = "do_not_email"
 		default:
 			eligible[id] = p
-			at[mailbox(p.email)] = append(at[mailbox(p.email)], id)
+			at[boxOf(p.email)] = append(at[boxOf(p.email)], id)
 		}
 	}
 
@@ -259,7 +259,7 @@ func TestMailingToEveryoneWithoutAPassword(t *testing.T) {
 	for id, p := range all {
 		got, listed := outcomes[id]
 		switch reason := wantSkipped[id]; {
-		case eligible[id].id != "" && (got.Outcome != "delivered" || mailbox(got.Address) != mailbox(p.email)):
+		case eligible[id].id != "" && (got.Outcome != "delivered" || boxOf(got.Address) != boxOf(p.email)):
 			t.Errorf("%s: %+v, want delivered to %s", id, got, p.email)
 		case reason != "" && (got.Outcome != "skipped" || got.Reason != reason):
 			t.Errorf("%s: %+v, want skipped, %s", id, got, reason)
@@ -288,7 +288,7 @@ func TestMailingToEveryoneWithoutAPassword(t *testing.T) {
 	owner := map[string]string{} // mailbox by link
 	got := map[string]int{}
 	for _, m := range mails {
-		box := mailbox(m.To)
+		box := boxOf(m.To)
 		for _, l := range m.links() {
 			if owner[l] != "" {
 				t.Errorf("a link to %s went to %s, too", m.To, owner[l])
@@ -339,7 +339,7 @@ func TestMailingToEveryoneWithoutAPassword(t *testing.T) {
 		if _, ofFile := at[o.box]; !ofFile {
 			continue // of the demo
 		}
-		if !ok || mailbox(p.email) != o.box {
+		if !ok || boxOf(p.email) != o.box {
 			t.Errorf("a link that went to %s opens for profile %q", o.box, o.id)
 		}
 		if o.username != o.box { // nobody has a username yet: each is offered the email
@@ -348,7 +348,7 @@ func TestMailingToEveryoneWithoutAPassword(t *testing.T) {
 		times[o.id]++
 	}
 	for id, p := range eligible {
-		if shared := len(at[mailbox(p.email)]) > 1; times[id] > 1 || shared && times[id] != 1 {
+		if shared := len(at[boxOf(p.email)]) > 1; times[id] > 1 || shared && times[id] != 1 {
 			t.Errorf("%d links open for profile %s", times[id], id)
 		}
 	}

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"bytes"
 	"encoding"
 	"encoding/base64"
 	"errors"
@@ -142,7 +143,7 @@ func (in *input[In]) bind(k *call) (value In, err error) {
 		if err := k.contentType("text/csv"); err != nil {
 			return value, err
 		}
-		if !utf8.Valid(body) {
+		if !utf8.Valid(body) || bytes.Contains(body, lost) {
 			return value, problem.New(problem.Invalid, "body_invalid", "", "The file is not UTF-8 text. Save it as CSV UTF-8 and send it again.")
 		}
 		if field.Kind() == reflect.String {
@@ -158,8 +159,15 @@ func (in *input[In]) bind(k *call) (value In, err error) {
 	if err := k.contentType("application/json"); err != nil {
 		return value, err
 	}
+	if bytes.Contains(body, lost) {
+		return value, problem.New(problem.Invalid, "body_invalid", "", "The body is not UTF-8 text, or holds the sign “\ufffd”, which stands for a character that was lost. Correct it and send it again.")
+	}
 	return value, DecodeJSON(body, field.Addr().Interface())
 }
+
+// lost is what a gateway makes of bytes that are no UTF-8, because an event is
+// JSON. A name in Latin-1 would be stored as “Garc�a” without a word.
+var lost = []byte("\ufffd")
 
 func known(names map[string]bool) string {
 	if len(names) == 0 {

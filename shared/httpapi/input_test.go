@@ -440,3 +440,26 @@ func BenchmarkStaff(b *testing.B) {
 		}
 	}
 }
+
+// TestLostCharacters: bytes that were no UTF-8 arrive as U+FFFD, because an
+// event is JSON; what they said is lost, so the body is refused.
+func TestLostCharacters(t *testing.T) {
+	type in struct {
+		Body struct {
+			Name string `json:"name"`
+		} `body:"json"`
+	}
+	type file struct {
+		Body []byte `body:"csv"`
+	}
+	called := false
+	for kind, route := range map[string]httpapi.Route{
+		"application/json": httpapi.Staff("", func(context.Context, httpapi.Caller, in) (none, error) { called = true; return none{}, nil }),
+		"text/csv":         httpapi.Staff("", func(context.Context, httpapi.Caller, file) (none, error) { called = true; return none{}, nil }),
+	} {
+		out, _ := serve(t, route, httpapi.Config{}, staffRequest("PATCH /x", body(kind, `{"name":"Garc`+"\ufffd"+`a"}`)))
+		if code, _ := fault(t, out); out.StatusCode != 400 || code != "body_invalid" || called {
+			t.Errorf("%s: %d %s", kind, out.StatusCode, code)
+		}
+	}
+}

@@ -102,11 +102,15 @@ func (f *Finder) In(ctx context.Context, m *Mailing, p *profile.Profile) (*Found
 // one, or its part of a recent mailing; nil where there is none.
 func (f *Finder) LastLink(ctx context.Context, p *profile.Profile) (*LastLink, error) {
 	var last *LastLink
+	var minted time.Time // when its link was made: a change of the login after that ended it
 	b, err := f.store.LastSingle(ctx, f.org, p.ID)
 	if err != nil {
 		return nil, err
 	}
 	if b != nil {
+		if minted = b.At; minted.IsZero() {
+			minted = b.Single.RequestedAt
+		}
 		for i := range b.Entries {
 			for _, r := range b.Entries[i].Recipients {
 				if r.Profile == p.ID {
@@ -143,12 +147,12 @@ func (f *Finder) LastLink(ctx context.Context, p *profile.Profile) (*LastLink, e
 			l.EndsAt = m.LinksRevokedAt
 		}
 		if last == nil || l.SentAt.After(last.SentAt) {
-			last = l
+			last, minted = l, l.SentAt
 		}
 		break
 	}
-	if last != nil && last.SentAt.Before(p.EpochAt) && p.EpochAt.Before(last.EndsAt) {
-		last.EndsAt = p.EpochAt // a change of the login ended it
+	if last != nil && minted.Before(p.EpochAt) && p.EpochAt.Before(last.EndsAt) {
+		last.EndsAt = p.EpochAt
 	}
 	return last, nil
 }

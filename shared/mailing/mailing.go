@@ -9,7 +9,8 @@
 //  2. Freeze (freeze.go): the audience is walked in order of mailbox and written
 //     down as batches, in lanes; who cannot be mailed is skipped with the reason.
 //  3. Send: the state flips and the lanes are rung.
-//  4. Deliver (deliver.go): whoever holds a [Lane] works its batches in order:
+//  4. Deliver (lane.go, deliver.go; who is mailed, prepare.go; what, render.go):
+//     whoever holds a [Lane] works its batches in order:
 //     read who, mint links, write the intent, call SES once, write the outcomes.
 //  5. Settle (sweep.go): what SES may or may not have taken is uncertain, waits
 //     for events, and only then is sent again, with a further link.

@@ -61,39 +61,42 @@ func one[T comparable](w *writer, v T, of []T) {
 }
 
 // reader reads what a writer wrote. Past the end everything is zero; a record
-// that contradicts itself is broken.
+// that contradicts itself is broken. It reads from a string, of which every
+// text is a part: a record then costs one allocation, and not one a field.
 type reader struct {
-	b      []byte
+	b      string
 	broken bool
 }
 
-func (r *reader) uint() uint64 {
-	if len(r.b) == 0 {
-		return 0
+// uint is binary.Uvarint on a string.
+func (r *reader) uint() (n uint64) {
+	for i := range min(len(r.b), binary.MaxVarintLen64) {
+		c := r.b[i]
+		if c < 0x80 {
+			if i == binary.MaxVarintLen64-1 && c > 1 {
+				break // more than 64 bits
+			}
+			r.b = r.b[i+1:]
+			return n | uint64(c)<<(7*i)
+		}
+		n |= uint64(c&0x7f) << (7 * i)
 	}
-	n, size := binary.Uvarint(r.b)
-	if size <= 0 {
-		r.broken, r.b = true, nil
-		return 0
-	}
-	r.b = r.b[size:]
-	return n
+	r.broken, r.b = r.broken || len(r.b) > 0, ""
+	return 0
 }
 
 func (r *reader) int() int { return int(r.uint()) }
 
-func (r *reader) bytes() []byte {
+func (r *reader) text() string {
 	n := r.uint()
 	if n > uint64(len(r.b)) {
-		r.broken, r.b = true, nil
-		return nil
+		r.broken, r.b = true, ""
+		return ""
 	}
-	b := r.b[:n:n]
+	s := r.b[:n]
 	r.b = r.b[n:]
-	return b
+	return s
 }
-
-func (r *reader) text() string { return string(r.bytes()) }
 
 func (r *reader) time() time.Time {
 	if n := r.uint(); n > 0 {
@@ -106,7 +109,7 @@ func (r *reader) time() time.Time {
 func (r *reader) count() int {
 	n := r.uint()
 	if n > uint64(len(r.b)) {
-		r.broken, r.b = true, nil
+		r.broken, r.b = true, ""
 		return 0
 	}
 	return int(n)
@@ -129,7 +132,7 @@ func decode[T any](item *Item, fields func(*reader, *T)) (*T, error) {
 	if len(item.Value) == 0 || item.Value[0] != format1 {
 		return nil, fmt.Errorf("%w: %s %s", errRecord, item.Table, item.Sort[:min(len(item.Sort), 8)])
 	}
-	r, v := &reader{b: item.Value[1:]}, new(T)
+	r, v := &reader{b: string(item.Value[1:])}, new(T)
 	fields(r, v)
 	if r.broken {
 		return nil, fmt.Errorf("%w: %s %s", errRecord, item.Table, item.Sort[:min(len(item.Sort), 8)])
@@ -283,9 +286,9 @@ func decodeBatch(item *Item, name mailing.Batch) (*mailing.Batch, error) {
 				e.Recipients[k] = mailing.Recipient{Profile: profile.ID(r.text()), Outcome: from(r, outcomes), Reason: r.text()}
 			}
 		}
-		if single := r.bytes(); len(single) > 0 {
+		if single := r.text(); single != "" {
 			b.Single = new(mailing.Single)
-			if json.Unmarshal(single, b.Single) != nil {
+			if json.Unmarshal([]byte(single), b.Single) != nil {
 				r.broken = true
 			}
 		}

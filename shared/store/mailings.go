@@ -18,8 +18,15 @@ const Kept = 90 * 24 * time.Hour
 // NoMailing is what another organization's mailing looks like, too (H21).
 var NoMailing = problem.New(problem.NotFound, "mailing_not_found", "id", "There is no such mailing in your organization.")
 
+// maxID is longer than every id of ours. A longer one, as an address may have
+// it, names nothing, and no driver could look it up.
+const maxID = 64
+
 // Mailing reads a mailing; NoMailing where there is none.
 func (s *Store) Mailing(ctx context.Context, org, id string) (*mailing.Mailing, error) {
+	if len(id) > maxID {
+		return nil, NoMailing
+	}
 	item, err := s.DB.Get(ctx, mailingKey(org, id))
 	if err != nil {
 		return nil, err
@@ -42,6 +49,9 @@ func (s *Store) Mailings(ctx context.Context, org, cursor string, limit int) ([]
 
 // Mailing reads a mailing to change it; NoMailing where there is none.
 func (tx *Tx) Mailing(org, id string) (*mailing.Mailing, error) {
+	if len(id) > maxID {
+		return nil, NoMailing
+	}
 	item, err := tx.get(mailingKey(org, id))
 	if err != nil {
 		return nil, err
@@ -348,6 +358,9 @@ func (tx *Tx) PutPace(p *mailing.Pace) { tx.put(Item{Key: paceKey(), Value: enco
 
 // Saved reads a saved message or filter into v; false where there is none.
 func (s *Store) Saved(ctx context.Context, org, kind, id string, v any) (bool, error) {
+	if len(id) > maxID {
+		return false, nil
+	}
 	item, err := s.DB.Get(ctx, savedKey(org, kind, id))
 	if err != nil || item == nil {
 		return false, err
@@ -401,6 +414,9 @@ func (tx *Tx) PutOnce(org, key, id string, expires time.Time) {
 
 // Saved reads a saved message or filter to change it; false where there is none.
 func (tx *Tx) Saved(org, kind, id string, v any) (bool, error) {
+	if len(id) > maxID {
+		return false, nil
+	}
 	item, err := tx.get(savedKey(org, kind, id))
 	if err != nil || item == nil {
 		return false, err
