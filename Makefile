@@ -11,8 +11,8 @@ run: ## the whole system on http://localhost:8080 (FLAGS="-addr :9000 -data DIR 
 test: ## everything that can be tested here; CI=true makes a skip a failure
 	@sh infra/testreport/test.sh
 
-bench: ## the speed table of the design, each figure beside its limit
-	go run ./infra/bench
+bench: ## the speed table of the design, each figure beside its limit (MEMBERKEY_BENCH_SIZE=100000 for a quick look)
+	go test ./infra/bench -run '^$$' -bench . -benchtime 1x -timeout 60m
 
 fuzz: ## each fuzz target for FUZZTIME (default 20s)
 	@sh infra/testreport/fuzz.sh $(or $(FUZZTIME),20s)

@@ -99,9 +99,7 @@ func runErrand(errand string) (code int) {
 	err := json.Unmarshal([]byte(errand), &e)
 	if err == nil {
 		var r *ran
-		r, err = e.do()
-		stopProfile()
-		if err == nil {
+		if r, err = e.do(); err == nil {
 			err = json.NewEncoder(os.Stdout).Encode(r)
 		}
 	}

@@ -20,7 +20,11 @@ func TestMain(m *testing.M) {
 	if folder, err = os.MkdirTemp(os.Getenv("MEMBERKEY_BENCH_DIR"), "memberkey-bench"); err != nil {
 		panic(err)
 	}
+	others := otherPrograms()
 	code := m.Run()
+	if share, ok := others(); ok {
+		fmt.Printf("%-6s  other programs worked %.0f %% of the cores meanwhile; with more than a few, figures are theirs, too\n", "", 100*share)
+	}
 	if err := os.RemoveAll(folder); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 	}

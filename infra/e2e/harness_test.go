@@ -60,6 +60,8 @@ var common struct {
 	base string
 	own  *system.System
 	err  error
+
+	folder string // of its data, "" where the system is another process's
 }
 
 func TestMain(m *testing.M) {
@@ -70,14 +72,12 @@ func TestMain(m *testing.M) {
 			code = max(code, 1)
 		}
 	}
-	if err := os.RemoveAll(shared.folder); err != nil {
+	if err := os.RemoveAll(common.folder); err != nil {
 		fmt.Fprintln(os.Stderr, "e2e:", err)
 		code = max(code, 1)
 	}
 	os.Exit(code)
 }
-
-var shared struct{ folder string }
 
 // begin gives t the shared system.
 func begin(t testing.TB) *world {
@@ -86,10 +86,10 @@ func begin(t testing.TB) *world {
 		if common.base = os.Getenv("MEMBERKEY_E2E_URL"); common.base != "" {
 			return
 		}
-		if shared.folder, common.err = os.MkdirTemp("", "memberkey-e2e"); common.err != nil {
+		if common.folder, common.err = os.MkdirTemp("", "memberkey-e2e"); common.err != nil {
 			return
 		}
-		if common.own, common.err = launch(shared.folder, nil); common.err == nil {
+		if common.own, common.err = launch(common.folder, nil); common.err == nil {
 			common.base = common.own.Address
 		}
 	})

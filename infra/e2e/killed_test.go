@@ -734,11 +734,13 @@ func items(t testing.TB, data string) map[store.Key][]byte {
 	return all
 }
 
-// Ctrl-C ends it in order, what was done is there after the next start, and a
-// second process on the same folder is told what is wrong.
+// Ctrl-C ends it in order, also while it sends; what was done is there after
+// the next start, what was begun goes on, and a second process on the same
+// folder is told what is wrong.
 func TestCleanStop(t *testing.T) {
+	t.Parallel()
 	program, data := build(t), t.TempDir()
-	p := program.run(t, data)
+	p := program.run(t, data, "-fail", "rate=60,slow=200ms")
 	made := p.person(doc{"firstName": "Stays", "email": "stays@example.org"})
 
 	second := program.spawn(t, data)
@@ -751,28 +753,31 @@ func TestCleanStop(t *testing.T) {
 		t.Errorf("the second process ended with %v and said %q", second.state, said)
 	}
 
-	// A mail under way does not hold it up, nor does an idle connection.
-	kept := &http.Client{Timeout: 10 * time.Second}
-	if r, err := kept.Get(p.base + "/portal/demo/sign-in"); err != nil || r.StatusCode != 200 {
-		t.Fatalf("%v, %v", r, err)
-	} else {
-		_, _ = io.Copy(io.Discard, r.Body)
-		_ = r.Body.Close()
+	file := "Profile ID,Profile Type,First Name,Last Name,Email,Membership Status\n"
+	for n := range 400 {
+		file += fmt.Sprintf("k%d,Individual,Kay,Stop%d,kay%d@example.com,Active\n", n, n, n)
 	}
-	p.api("POST", "/api/profiles/"+made.ID+"/reset-emails", nil).want(http.StatusAccepted)
+	p.api("POST", "/api/profile-imports", table(file)).want(http.StatusOK).is("created", 400)
+	c := p.compose(doc{"subject": "Your login", "html": "<p>[[PORTALLOGINLINK]]</p>", "audience": doc{"status": []string{"active"}, "type": "individual"}})
+	c.send()
+	p.api("POST", made.path("/reset-emails"), nil).want(http.StatusAccepted)
+	p.until("the first mails", func() bool { return len(p.mails("")) > 10 })
 	if took := p.interrupt(); took > 5*time.Second {
 		t.Errorf("stopping took %v", took)
 	}
 
 	p = program.run(t, data)
-	var got struct{ FirstName, Email string }
-	p.get("/api/profiles/" + made.ID).into(&got)
-	if got.FirstName != "Stays" || got.Email != "stays@example.org" {
-		t.Errorf("after the next start: %+v", got)
+	p.get("/api/profiles/"+made.ID).is("firstName", "Stays").is("email", "stays@example.org")
+	c.w = p.world
+	if state := c.whole().text("state"); state != "sending" {
+		t.Errorf("after the next start the mailing is %s", state)
 	}
-	eventually(t, 10*time.Second, "the mail that was asked for is there", func() bool {
-		return len(p.mails("stays@example.org")) == 1
-	})
+	if r := c.done(); r.number("report.outcomes.delivered") < 400 || r.number("report.outcomes.failed") != 0 {
+		t.Errorf("it ends with %s", r.Body)
+	}
+	if n := len(p.mails("stays@example.org")); n != 2 {
+		t.Errorf("%d mails for a reset and a mailing", n)
+	}
 	if took := p.interrupt(); took > 5*time.Second {
 		t.Errorf("stopping took %v", took)
 	}

@@ -64,7 +64,7 @@ type run struct {
 	zone     *time.Location
 	today    string // when the batch was prepared
 	ends     string // of the links of its page
-	size     int    // of the largest mail so far
+	data     []byte // of the mails of the batch at hand, one behind the other
 }
 
 func (d *Delivery) open(ctx context.Context, org, id string, generation int) (*run, error) {

@@ -101,7 +101,7 @@ func (f *Freezing) Ring(ctx context.Context, bell Bell) error {
 			return nil
 		}
 		if err != nil {
-			return err
+			return ignoreMissing(err) // a draft may be deleted while it is counted
 		}
 	}
 }

@@ -62,7 +62,8 @@ type Account struct {
 }
 
 // Mailer is the mail service. Send answers for every mail, in order; it never
-// sends a mail twice by itself.
+// sends a mail twice by itself, and keeps no part of the call once it has
+// answered: the next one is made in the same memory.
 type Mailer interface {
 	Send(ctx context.Context, call Call) []Receipt
 }

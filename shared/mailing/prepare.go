@@ -65,6 +65,7 @@ func (r *run) prepare(ctx context.Context, b *Batch, which []int) (*outgoing, er
 		r.ends = message.Moment(out.page.Ends, r.zone)
 	}
 	r.today = r.date(now)
+	r.data = r.data[:0] // the call before has ended
 	out.call = Call{Organization: b.Organization, From: sender(r.settings), ReplyTo: r.settings.ReplyTo, Mailing: b.Mailing}
 	size := 0
 	for n := 0; n < len(which) && len(out.call.Mails) < MaxBatch; n++ {

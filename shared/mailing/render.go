@@ -57,8 +57,9 @@ func (r *run) render(ctx context.Context, b *Batch, i int, going []*profile.Prof
 	mail := Mail{To: e.Address, Tag: Tag(b, i)}
 	if r.compiled != nil && b.Kind == KindMailing {
 		v := message.Join(all...)
-		mail.Data = r.compiled.AppendTemplateData(make([]byte, 0, r.size+256), &v)
-		r.size = max(r.size, len(mail.Data))
+		begin := len(r.data)
+		r.data = r.compiled.AppendTemplateData(r.data, &v)
+		mail.Data = r.data[begin:len(r.data):len(r.data)]
 		return mail, nil
 	}
 	rendered, err := r.standard(ctx, b, all)

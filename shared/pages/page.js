@@ -21,6 +21,18 @@
     label.querySelector('input').addEventListener('change', function () { show(this.checked); });
   });
 
+  // A username that its field cuts off, above all in large type, is written
+  // out below it: a field that cannot be typed in cannot well be scrolled.
+  each('input[readonly]', function (input) {
+    if (input.scrollWidth > input.clientWidth) {
+      var whole = document.createElement('p');
+      whole.className = 'whole';
+      whole.setAttribute('aria-hidden', 'true');
+      whole.textContent = input.value;
+      input.parentNode.insertBefore(whole, input.nextSibling);
+    }
+  });
+
   // Names and passphrases to choose from: fill the fields here, ask nobody.
   each('[data-name]', function (text) {
     var button = document.createElement('button');
@@ -40,7 +52,7 @@
       each('input[data-new]', function (input) { input.value = form.elements.suggested.value; });
       show(true);
       say('used', document.getElementById('used').getAttribute('data-text'));
-      document.querySelector('form:not(#suggestion) button:not([form])').focus();
+      document.querySelector('form:not(#suggestion) button[type=submit]:not([form])').focus();
     });
   });
 

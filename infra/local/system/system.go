@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"time"
 
@@ -237,7 +238,6 @@ func (s *System) handler(d *directory.Service) (http.Handler, error) {
 	}
 	shown := (&reports.Pages{Store: s.Store, Organizations: []string{demo.Organization}, Now: time.Now, Log: log}).Handler()
 	mux := http.NewServeMux()
-	mux.Handle("/", api)
 	mux.Handle("/local/token", issuer.Handler())
 	mux.Handle("/local/issuer/", issuer.Handler())
 	mux.Handle("/local/mailbox", s.Mailbox.Handler())
@@ -245,7 +245,14 @@ func (s *System) handler(d *directory.Service) (http.Handler, error) {
 	mux.Handle("/local/mailbox.json", s.Mailbox.Handler())
 	mux.Handle("/local/mailings", shown)
 	mux.Handle("/local/mailings/", shown)
-	return gateway.OnlyLocal(mux), nil
+	return gateway.OnlyLocal(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// A ServeMux tidies paths and redirects; API Gateway does not.
+		if strings.HasPrefix(r.URL.Path, "/local/") {
+			mux.ServeHTTP(w, r)
+		} else {
+			api.ServeHTTP(w, r)
+		}
+	})), nil
 }
 
 // consume starts what works behind the queues, the sweep, and the clearing of

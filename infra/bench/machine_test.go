@@ -3,6 +3,7 @@ package bench_test
 import (
 	"bufio"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -12,11 +13,53 @@ import (
 // work is the time that this process has worked so far, on all cores: what the
 // clock says less everything that it waited for, other programs included.
 func work() time.Duration {
+	return usage(syscall.RUSAGE_SELF)
+}
+
+func usage(whose int) time.Duration {
 	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+	if err := syscall.Getrusage(whose, &u); err != nil {
 		panic(err)
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// otherPrograms begins to look what else the machine works on; the function
+// that it returns tells the share of the cores that this took since. Only Linux
+// tells.
+func otherPrograms() (share func() (share float64, ok bool)) {
+	own := func() time.Duration { return work() + usage(syscall.RUSAGE_CHILDREN) }
+	busy, total, ok := cores()
+	worked, begun := own(), time.Now()
+	return func() (float64, bool) {
+		busyNow, totalNow, okNow := cores()
+		if !ok || !okNow || totalNow == total {
+			return 0, false
+		}
+		all := time.Since(begun) * time.Duration(runtime.NumCPU())
+		return max(0, (busyNow-busy)/(totalNow-total)-float64(own()-worked)/float64(all)), true
+	}
+}
+
+// cores reads how long all cores together were busy so far, and how long they
+// were there, in the same unit (proc_stat(5): user, nice, system, idle, iowait…).
+func cores() (busy, total float64, ok bool) {
+	text, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0, 0, false
+	}
+	line, _, _ := strings.Cut(string(text), "\n")
+	for i, field := range strings.Fields(strings.TrimPrefix(line, "cpu")) {
+		n, _ := strconv.ParseFloat(field, 64)
+		if i > 7 {
+			break // time of guests, which is in that of users already
+		}
+		total += n
+		if i != 3 && i != 4 {
+			busy += n
+		}
+	}
+	return busy, total, total > 0
 }
 
 // watch looks at the memory of this process twenty times a second until it is
