@@ -21,7 +21,7 @@ import (
 //	password_set         there is a password
 //	password_works       it is none that staff typed and that has run out
 //	password_own         it need not be changed at the next sign-in
-//	not_waiting          no wait after repeated failures
+//	not_waiting          no wait, and no lock, after repeated failures
 //	email_set            there is an email for links and notices
 //	email_own            nobody else has the mailbox
 //	email_deliverable    mail to it has not come back
@@ -171,25 +171,29 @@ func (a *answer) login() {
 	}
 }
 
-// waits tells of the wait after repeated failures.
+// waits tells of the wait, or the lock, after repeated failures.
 func (s *Service) waits(ctx context.Context, a *answer) error {
-	var until time.Time
+	var wait Wait
 	for _, name := range []string{a.p.Username, a.p.Mailbox} {
 		if name == "" {
 			continue
 		}
-		t, err := s.Store.WaitUntil(ctx, a.p.Organization, AttemptsKey(a.p.Organization, name))
+		w, err := s.Store.Wait(ctx, a.p.Organization, AttemptsKey(a.p.Organization, name))
 		if err != nil {
 			return err
 		}
-		if t.After(until) {
-			until = t
+		if w.Until.After(wait.Until) { // a lock outlasts every wait
+			wait = w
 		}
 	}
-	if until.After(a.now) {
-		a.no("not_waiting", true, &Fix{Action: "unlock", Detail: "End the wait."}, "After repeated failures signing in has to wait until %s.", a.moment(until))
-	} else {
+	switch {
+	case !wait.Until.After(a.now):
 		a.ok("not_waiting", "There is no wait after failures.")
+	case wait.Locked:
+		a.no("not_waiting", true, &Fix{Action: "unlock", Detail: "Unlock the login, or send a password reset email."},
+			"After very many failures no password is taken any more. Waiting does not help; a password set with a link does, or unlocking the login.")
+	default:
+		a.no("not_waiting", true, &Fix{Action: "unlock", Detail: "End the wait."}, "After repeated failures signing in has to wait until %s.", a.moment(wait.Until))
 	}
 	return nil
 }

@@ -41,6 +41,19 @@ func TestAccess(t *testing.T) {
 		"stopped": {id: "1", change: func(w *world) { w.mustSet("1", "", second); w.pass(credential.TypedLife) }, want: map[string]string{"password_works": "!send_reset", "password_own": ""},
 			told: "stopped working on Monday, 7 December 2026"},
 		"waiting":      {id: "1", change: func(w *world) { w.fail("ana@example.com") }, want: map[string]string{"not_waiting": "!unlock"}, told: "4:00 pm UTC"},
+		"locked":       {id: "1", change: func(w *world) { w.lock("ana@example.com") }, want: map[string]string{"not_waiting": "!unlock"}, told: "Waiting does not help"},
+		"unlocked": {id: "1", change: func(w *world) {
+			w.lock("ana@example.com")
+			if _, err := w.logins.Unlock(w.ctx, desk, org, "1"); err != nil {
+				w.Fatal(err)
+			}
+		}, told: "no wait after failures"},
+		"locked, then a link": {id: "1", change: func(w *world) {
+			w.lock("ana@example.com")
+			if _, err := w.use(w.mint("1"), "", second); err != nil {
+				w.Fatal(err)
+			}
+		}, told: "no wait after failures"},
 		"own username": {id: "1", change: func(w *world) { w.mustSet("1", "ana", "") }, want: map[string]string{"username_is_email": ""}},
 		"came back": {id: "1", change: func(w *world) {
 			w.edit("1", func(p *profile.Profile) { p.Undeliverable = &profile.Undeliverable{Reason: "bounced", At: epoch} })

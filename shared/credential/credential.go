@@ -94,6 +94,14 @@ func AttemptsKey(org, name string) string {
 	return hex.EncodeToString(sum[:])
 }
 
+// Wait is how a name is held back after failures to sign in.
+type Wait struct {
+	Until time.Time // no password is taken before
+	// Locked: there were so many failures that waiting does not help; a link or
+	// staff end it (NIST SP 800-63B-4 §3.2.2).
+	Locked bool
+}
+
 // Store is what a [Service] reads, strongly consistent, and its transactions.
 // Absent things are nil, except where a method says otherwise.
 type Store interface {
@@ -112,8 +120,8 @@ type Store interface {
 	Page(ctx context.Context, org, id string) (*link.Page, error)
 	// Mailing answers a not-found problem where there is none.
 	Mailing(ctx context.Context, org, id string) (*mailing.Mailing, error)
-	// WaitUntil tells when the wait of a counter ends; zero where there is none.
-	WaitUntil(ctx context.Context, org, key string) (time.Time, error)
+	// Wait tells how a counter holds its name back; zero where nothing was counted.
+	Wait(ctx context.Context, org, key string) (Wait, error)
 	ProfileActivity(ctx context.Context, org string, id profile.ID, cursor string, limit int) ([]activity.Entry, string, error)
 
 	// Update runs fn and stores what it put, all or nothing; it runs fn again

@@ -24,8 +24,8 @@ type LoginTx interface {
 	// Profile answers a not-found problem where there is none.
 	Profile(org string, id profile.ID) (*profile.Profile, error)
 	PutProfile(*profile.Profile) error
-	// WaitUntil tells when the wait of a counter ends; zero where there is none.
-	WaitUntil(org, key string) (time.Time, error)
+	// Wait tells how a counter holds its name back; zero where nothing was counted.
+	Wait(org, key string) (Wait, error)
 	DeleteAttempts(org, key string)
 	AddActivity(activity.Entry)
 	PutBatch(b *mailing.Batch, due time.Time)
@@ -97,7 +97,7 @@ func (l *Logins) SignOutEverywhere(ctx context.Context, by activity.Actor, org s
 	return stored, err
 }
 
-// Unlock ends the wait after repeated failures, under the username and the
+// Unlock ends the wait or the lock after repeated failures, under the username and the
 // email. Where nobody waits nothing is told.
 func (l *Logins) Unlock(ctx context.Context, by activity.Actor, org string, id profile.ID) (*profile.Profile, error) {
 	now := instant(l.Now)
@@ -113,11 +113,11 @@ func (l *Logins) Unlock(ctx context.Context, by activity.Actor, org string, id p
 			if name == "" {
 				continue
 			}
-			until, err := tx.WaitUntil(org, AttemptsKey(org, name))
+			wait, err := tx.Wait(org, AttemptsKey(org, name))
 			if err != nil {
 				return err
 			}
-			waits = waits || now.Before(until)
+			waits = waits || now.Before(wait.Until)
 		}
 		endWaits(tx, org, []string{p.Username, p.Mailbox})
 		if waits {

@@ -34,6 +34,7 @@ func TestLogins(t *testing.T) {
 		moves       int // of the credential's version
 		stillWaits  bool
 		disabled    bool
+		locked      bool // by what was done before; nobody else waits
 	}{
 		"disable":                   {do: disable, hasPassword: true, kinds: []activity.Kind{activity.LoginDisabled}, told: []message.Change{message.LoginDisabled}, newEpoch: true, moves: 1, disabled: true},
 		"disable, never a password": {do: disable, kinds: []activity.Kind{activity.LoginDisabled}, newEpoch: true, moves: 1, disabled: true},
@@ -42,6 +43,7 @@ func TestLogins(t *testing.T) {
 		"enable what is enabled":    {do: enable, hasPassword: true, stillWaits: true},
 		"sign out everywhere":       {do: signOut, hasPassword: true, kinds: []activity.Kind{activity.SignedOut}, newEpoch: true, stillWaits: true},
 		"unlock":                    {do: unlock, hasPassword: true, kinds: []activity.Kind{activity.WaitEnded}},
+		"unlock what is locked":     {before: []do{func(w *world) (*profile.Profile, error) { w.lock("ana@example.com"); return nil, nil }}, locked: true, do: unlock, hasPassword: true, kinds: []activity.Kind{activity.WaitEnded}},
 		"unlock where nobody waits": {before: []do{unlock}, do: unlock, hasPassword: true, stillWaits: true},
 		"unlock does not enable":    {before: []do{disable}, do: unlock, hasPassword: true, kinds: []activity.Kind{activity.WaitEnded}, disabled: true},
 	}
@@ -59,7 +61,7 @@ func TestLogins(t *testing.T) {
 				}
 			}
 			waits := name != "unlock where nobody waits"
-			if waits {
+			if waits && !test.locked {
 				w.fail("ana@example.com")
 			}
 			w.pass(time.Second)

@@ -340,9 +340,22 @@ func (w *world) kinds(id profile.ID) (all []activity.Kind) {
 // fail counts failures for a name, with a wait of an hour.
 func (w *world) fail(name string) {
 	w.Helper()
+	w.failures(name, 9)
+}
+
+// lock counts as many failures for a name as it takes, and lets the wait after
+// the last one pass.
+func (w *world) lock(name string) {
+	w.Helper()
+	w.failures(name, session.MaxFailures)
+	w.pass(time.Hour)
+}
+
+func (w *world) failures(name string, n int) {
+	w.Helper()
 	w.update(func(tx *store.Tx) error {
 		tx.PutAttempts(&session.Attempts{
-			Organization: org, Key: credential.AttemptsKey(org, name), Failures: 9, Until: w.now().Add(time.Hour), Expires: w.now().Add(24 * time.Hour),
+			Organization: org, Key: credential.AttemptsKey(org, name), Failures: n, Until: w.now().Add(time.Hour), Expires: w.now().Add(24 * time.Hour),
 		})
 		return nil
 	})
@@ -350,11 +363,11 @@ func (w *world) fail(name string) {
 
 func (w *world) waits(name string) bool {
 	w.Helper()
-	until, err := w.store.WaitUntil(w.ctx, org, credential.AttemptsKey(org, name))
+	wait, err := w.store.Wait(w.ctx, org, credential.AttemptsKey(org, name))
 	if err != nil {
 		w.Fatal(err)
 	}
-	return w.now().Before(until)
+	return w.now().Before(wait.Until)
 }
 
 func (w *world) wantCode(err error, want string) {

@@ -67,10 +67,15 @@ const (
 
 // Token is what stands in the address. It prints as "[redacted]" everywhere;
 // Reveal alone gives it away, for the mail that carries it.
-type Token struct{ text string }
+type Token struct{ text *string } // behind a pointer: fmt does not follow it in unexported fields
 
 // Reveal gives the token itself.
-func (t Token) Reveal() string { return t.text }
+func (t Token) Reveal() string {
+	if t.text == nil {
+		return ""
+	}
+	return *t.text
+}
 
 func (t Token) String() string               { return "[redacted]" }
 func (t Token) GoString() string             { return "[redacted]" }
@@ -96,13 +101,14 @@ func (p *Page) Mint(random io.Reader, id profile.ID, epoch string) (Token, error
 	if _, err := io.ReadFull(random, b[:]); err != nil {
 		return Token{}, fmt.Errorf("link: %w", err)
 	}
-	t := Token{p.ID + base62(b[:], secretLength)}
+	text := p.ID + base62(b[:], secretLength)
+	t := Token{&text}
 	p.Entries = append(p.Entries, Entry{Profile: id, Epoch: epoch, Hash: p.hash(t)})
 	return t, nil
 }
 
 func (p *Page) hash(t Token) [sha256.Size]byte {
-	return sha256.Sum256([]byte("memberkey link\x00" + string(p.Purpose) + "\x00" + p.Organization + "\x00" + t.text))
+	return sha256.Sum256([]byte("memberkey link\x00" + string(p.Purpose) + "\x00" + p.Organization + "\x00" + t.Reveal()))
 }
 
 // Parse reads a token as it came in an address. Anything but the exact shape
@@ -111,7 +117,7 @@ func Parse(s string) (t Token, page string, ok bool) {
 	if len(s) != TokenLength || strings.Trim(s, digits) != "" {
 		return Token{}, "", false
 	}
-	return Token{s}, s[:pageLength], true
+	return Token{&s}, s[:pageLength], true
 }
 
 // Find looks a token up on its page; the time it takes says nothing.

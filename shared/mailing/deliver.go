@@ -296,7 +296,7 @@ func (d *Delivery) batch(ctx context.Context, bell Bell) error {
 				return d.postpone(ctx, bell, min(d.Grace, time.Minute))
 			}
 			w := &worker{run: r}
-			wait, err := w.reserve(ctx, len(which))
+			wait, err := w.reserve(ctx, len(which), stopAt.Sub(d.Now()))
 			if err != nil {
 				return err
 			}

@@ -52,6 +52,7 @@ func (d *Delivery) lane(ctx context.Context, bell Bell) error {
 		}
 		w.send(ctx, upcoming, stopAt)
 	}
+	w.giveBack(ctx)
 	if w.again {
 		return d.Bells.Ring(ctx, bell)
 	}
@@ -139,7 +140,7 @@ func (w *worker) upcoming(ctx context.Context, stopAt time.Time) (*outgoing, err
 			w.next = b.Index + 1
 			continue
 		}
-		wait, err := w.reserve(ctx, len(b.Entries))
+		wait, err := w.reserve(ctx, len(b.Entries), stopAt.Sub(w.Now()))
 		if err != nil {
 			return nil, err
 		}
@@ -149,6 +150,8 @@ func (w *worker) upcoming(ctx context.Context, stopAt time.Time) (*outgoing, err
 		}
 		if wait > 0 {
 			if w.Now().Add(wait).After(stopAt) {
+				// The next holder has the time to wait; a longer wait is the sweep's.
+				w.again = wait < w.Budget
 				w.pause = wait
 				w.unread(b)
 				return nil, nil
@@ -194,7 +197,7 @@ func (w *worker) unread(b *Batch) { w.queue = append([]*Batch{b}, w.queue...) }
 
 // reserve takes the pace for n mails, some batches ahead; wait is what must
 // pass before they may go.
-func (w *worker) reserve(ctx context.Context, n int) (wait time.Duration, err error) {
+func (w *worker) reserve(ctx context.Context, n int, patience time.Duration) (wait time.Duration, err error) {
 	now := w.Now()
 	if w.unpaced && now.Sub(w.paceRead) < time.Second {
 		return 0, nil
@@ -231,12 +234,37 @@ func (w *worker) reserve(ctx context.Context, n int) (wait time.Duration, err er
 		if err != nil {
 			return err
 		}
-		wait = p.reserve(w.Now(), take)
+		if wait = p.wait(w.Now()); wait > patience {
+			return nil // whoever comes back later reserves then: time kept for nobody is lost
+		}
+		p.reserve(w.Now(), take)
 		tx.PutPace(p)
 		return nil
 	})
-	w.allowance += take - n
+	if err == nil && wait <= patience {
+		w.allowance += take - n
+	}
 	return wait, err
+}
+
+// giveBack returns the pace that was reserved ahead and not used.
+func (w *worker) giveBack(ctx context.Context) {
+	if w.allowance == 0 {
+		return
+	}
+	err := w.Store.Update(ctx, func(tx Tx) error {
+		p, err := tx.Pace()
+		if err != nil {
+			return err
+		}
+		p.giveBack(w.allowance)
+		tx.PutPace(p)
+		return nil
+	})
+	if err != nil {
+		w.Log.WarnContext(ctx, "pace not given back", "error", err)
+	}
+	w.allowance = 0
 }
 
 // commit stores, in one transaction, the outcomes of the call before and the

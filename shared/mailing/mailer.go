@@ -127,19 +127,36 @@ func (p *Pace) BulkQuotaLeft() float64 {
 	return max(0, p.DailyQuota*quotaShare-p.SentLastDay)
 }
 
-// reserve takes n mails' worth of the bulk rate and says how long to wait for them.
-func (p *Pace) reserve(now time.Time, n int) time.Duration {
+// wait is how long it takes until the next mails may go.
+func (p *Pace) wait(now time.Time) time.Duration {
+	if p.BulkRate() == 0 {
+		return 0
+	}
+	return max(0, p.Until.Sub(now))
+}
+
+// reserve takes n mails' worth of the bulk rate.
+func (p *Pace) reserve(now time.Time, n int) {
 	p.SentLastDay += float64(n)
+	if p.Until.Before(now) {
+		p.Until = now
+	}
+	p.Until = p.Until.Add(p.span(n))
+}
+
+// giveBack undoes the reservation of n mails that were not sent.
+func (p *Pace) giveBack(n int) {
+	p.SentLastDay = max(0, p.SentLastDay-float64(n))
+	p.Until = p.Until.Add(-p.span(n))
+}
+
+// span is how long n mails take at the bulk rate.
+func (p *Pace) span(n int) time.Duration {
 	rate := p.BulkRate()
 	if rate == 0 {
 		return 0
 	}
-	if p.Until.Before(now) {
-		p.Until = now
-	}
-	wait := p.Until.Sub(now)
-	p.Until = p.Until.Add(time.Duration(float64(n) / rate * float64(time.Second)))
-	return wait
+	return time.Duration(float64(n) / rate * float64(time.Second))
 }
 
 // lower is what throttling does to the pace; it is done at most once a second.
@@ -156,6 +173,9 @@ func (p *Pace) lower(now time.Time) {
 // Read takes in what the account grants now, and raises a lowered pace by 5 %
 // for every clean minute.
 func (p *Pace) Read(a Account, now time.Time) {
+	if p.ReadAt.IsZero() && a.Rate > 0 {
+		p.Factor = 0 // throttled before anybody knew the rate: that says nothing about it
+	}
 	if p.Factor > 0 && p.Factor < 1 && now.Sub(p.LoweredAt) >= time.Minute {
 		p.Factor, p.LoweredAt = min(1, p.Factor+0.05), now
 	}

@@ -51,7 +51,7 @@ func TestPace(t *testing.T) {
 
 // TestPaceRecovers: a lowered pace rises by 5 % for every clean minute.
 func TestPaceRecovers(t *testing.T) {
-	p := mailing.Pace{Factor: 0.9, LoweredAt: begin}
+	p := mailing.Pace{Factor: 0.9, LoweredAt: begin, ReadAt: begin}
 	account := mailing.Account{Rate: 100, Enabled: true}
 	for i, want := range []float64{0.9, 0.9, 0.95, 0.95, 1} {
 		p.Read(account, begin.Add(time.Duration(i)*31*time.Second))
@@ -67,6 +67,7 @@ func TestMailingKeepsThePace(t *testing.T) {
 	for _, rate := range []float64{14, 60, 200} {
 		t.Run(fmt.Sprint(rate), func(t *testing.T) {
 			w := newWorld(t, 1)
+			w.delivery.Budget = 2 * time.Second // lanes often end in the middle of a wait: no reserved time may be lost
 			w.office.silent = true
 			var all []*profile.Profile
 			for i := range 600 {
@@ -91,7 +92,7 @@ func TestMailingKeepsThePace(t *testing.T) {
 				}
 			}
 			last := w.office.sent[len(w.office.sent)-1].At
-			if took, ideal := last.Sub(start).Seconds(), 600/bulk; took > 3*ideal+60 {
+			if took, ideal := last.Sub(start).Seconds(), 600/bulk; took > 1.25*ideal+10 {
 				t.Errorf("took %.0f s, %.0f s would do", took, ideal)
 			}
 		})

@@ -23,6 +23,7 @@
 package message
 
 import (
+	"log/slog"
 	"strings"
 	"time"
 )
@@ -93,6 +94,9 @@ func (l Login) String() string { return "login of profile " + l.ProfileID + " (l
 // GoString is String, for %#v.
 func (l Login) GoString() string { return l.String() }
 
+// LogValue is String, for logs.
+func (l Login) LogValue() slog.Value { return slog.StringValue(l.String()) }
+
 // Rendered is one finished mail.
 type Rendered struct {
 	Subject, HTML, Text string
@@ -103,6 +107,9 @@ func (r Rendered) String() string { return "mail (redacted)" }
 
 // GoString is String, for %#v.
 func (r Rendered) GoString() string { return r.String() }
+
+// LogValue is String, for logs.
+func (r Rendered) LogValue() slog.Value { return slog.StringValue(r.String()) }
 
 // Join makes one mail's Values of those of several profiles that share a
 // mailbox: first names read "Ana, Ben and Chloé", profile IDs "1042, 1043",

@@ -210,13 +210,16 @@ type view struct {
 	P    Page
 }
 
-// Moment writes an instant in the organization's zone. It is rounded up to the
-// minute, so that "until" never names a time that is over.
-func (v view) Moment(t time.Time) string {
+// Moment writes an instant in the organization's zone, as the mails do.
+func (v view) Moment(t time.Time) string { return message.Moment(t, v.Org.Zone()) }
+
+// After writes the end of a wait, rounded up to the minute: who comes back at
+// that time must find that the wait is over.
+func (v view) After(t time.Time) string {
 	if up := t.Truncate(time.Minute); up.Before(t) {
 		t = up.Add(time.Minute)
 	}
-	return message.Moment(t, v.Org.Zone())
+	return v.Moment(t)
 }
 
 // Render makes the page. settings is nil where there is no such organization:

@@ -58,12 +58,12 @@ func (s *Service) count(ctx context.Context, org string, keys ...string) (key st
 			if a == nil || !now.Before(a.Expires) {
 				a = &Attempts{Organization: org, Key: key}
 			}
-			switch {
-			case a.Failures >= MaxFailures:
+			switch w := a.Wait(); {
+			case w.Locked:
 				return Locked
-			case now.Before(a.Until):
-				seconds := int(a.Until.Sub(now)/time.Second) + 1
-				return Waiting.With("until", a.Until).With("retryAfter", seconds)
+			case now.Before(w.Until):
+				seconds := int(w.Until.Sub(now)/time.Second) + 1
+				return Waiting.With("until", w.Until).With("retryAfter", seconds)
 			}
 			a.Failures++
 			a.Until, a.Expires = now.Add(wait(a.Failures)), now.Add(forgotten)

@@ -64,6 +64,18 @@ type Attempts struct {
 	Expires      time.Time `json:"expires"`
 }
 
+// Wait is how the name is held back: by the present wait, or from [MaxFailures]
+// on by a lock that lasts as long as the counter is kept. a may be nil.
+func (a *Attempts) Wait() credential.Wait {
+	switch {
+	case a == nil:
+		return credential.Wait{}
+	case a.Failures >= MaxFailures:
+		return credential.Wait{Until: a.Expires, Locked: true}
+	}
+	return credential.Wait{Until: a.Until}
+}
+
 // Device is a browser that signed in before; it has a counter of its own, so
 // that strangers who guess cannot lock the owner out (identity.md A15).
 type Device struct {

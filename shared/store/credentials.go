@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"encoding/json"
-	"time"
 
 	"github.com/memberkey/memberkey/shared/credential"
 	"github.com/memberkey/memberkey/shared/link"
@@ -110,24 +109,18 @@ func (s *Store) Attempts(ctx context.Context, org, key string) (*session.Attempt
 	return named(item, func(v *session.Attempts) { v.Organization, v.Key = org, key })
 }
 
-// WaitUntil tells when the wait of a counter ends, for whoever must not know
-// more of it; zero where there is none.
-func (s *Store) WaitUntil(ctx context.Context, org, key string) (time.Time, error) {
+// Wait tells how a counter holds its name back, for whoever must not know more
+// of it; zero where nothing was counted.
+func (s *Store) Wait(ctx context.Context, org, key string) (credential.Wait, error) {
 	a, err := s.Attempts(ctx, org, key)
-	if a == nil || err != nil {
-		return time.Time{}, err
-	}
-	return a.Until, nil
+	return a.Wait(), err
 }
 
-// WaitUntil tells when the wait of a counter ends, to end it; zero where there
-// is none.
-func (tx *Tx) WaitUntil(org, key string) (time.Time, error) {
+// Wait tells how a counter holds its name back, to end that; zero where nothing
+// was counted.
+func (tx *Tx) Wait(org, key string) (credential.Wait, error) {
 	a, err := tx.Attempts(org, key)
-	if a == nil || err != nil {
-		return time.Time{}, err
-	}
-	return a.Until, nil
+	return a.Wait(), err
 }
 
 // Device reads a device; nil where it is unknown.

@@ -38,8 +38,16 @@ func Settings(address string) (organization.Settings, error) {
 	return s, nil
 }
 
-// Load stores the association, unless it is there already. The portal address
-// follows the address of the system, so that links lead where it listens.
+// local says whether an address is this machine's, as the first start sets it.
+// One that somebody has settled since is left alone.
+func local(address string) bool {
+	u, err := url.Parse(address)
+	return err == nil && u.Hostname() == "localhost"
+}
+
+// Load stores the association, unless it is there already. A portal address on
+// this machine follows the address of the system, so that links lead where it
+// listens.
 func Load(ctx context.Context, s *store.Store, d *directory.Service, address string) (loaded bool, err error) {
 	settings, err := Settings(address)
 	if err != nil {
@@ -53,7 +61,7 @@ func Load(ctx context.Context, s *store.Store, d *directory.Service, address str
 		if loaded = stored == nil; loaded {
 			settings.Version = 1
 			tx.PutOrganization(&settings)
-		} else if stored.PortalAddress != settings.PortalAddress {
+		} else if local(stored.PortalAddress) && stored.PortalAddress != settings.PortalAddress {
 			stored.PortalAddress = settings.PortalAddress
 			tx.PutOrganization(stored)
 		}

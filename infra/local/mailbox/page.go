@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"html"
 	"html/template"
+	"io"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -87,29 +88,48 @@ func (s *Service) serveJSON(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	mails, err := s.Mails(f)
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	list := make([]jsonMail, len(mails))
-	for i, m := range mails {
-		list[i] = jsonMail{m.ID, m.At, m.Organization, nil, m.Tag, m.From, m.ReplyTo, m.To, m.Subject, m.HTML, m.Text, m.Outcome}
-		if m.Mailing != "" {
-			list[i].Mailing = &m.Mailing
-		}
-	}
-	var body bytes.Buffer
-	encoder := json.NewEncoder(&body)
-	encoder.SetEscapeHTML(false) // links stay readable for scripts that cut them out
-	if err := encoder.Encode(list); err != nil {
-		s.fail(w, r, err)
-		return
-	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.Header().Set("Cache-Control", "no-store")
-	_, _ = w.Write(body.Bytes())
+	all := f.Limit == 0 // no limit was asked for: every mail that is kept, a page at a time
+	if all {
+		f.Limit = maxLimit
+	}
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false) // links stay readable for scripts that cut them out
+	separator := "["
+	for {
+		mails, err := s.Mails(f)
+		if err != nil {
+			if separator == "[" {
+				s.fail(w, r, err)
+				return
+			}
+			panic(http.ErrAbortHandler) // half an array must not look like a whole one
+		}
+		for i := range mails {
+			m := &mails[i]
+			out := jsonMail{m.ID, m.At, m.Organization, nil, m.Tag, m.From, m.ReplyTo, m.To, m.Subject, m.HTML, m.Text, m.Outcome}
+			if m.Mailing != "" {
+				out.Mailing = &m.Mailing
+			}
+			if _, err := io.WriteString(w, separator); err != nil {
+				return // the client went away
+			}
+			if err := encoder.Encode(out); err != nil { // a line each
+				return
+			}
+			separator = ","
+		}
+		if !all || len(mails) < maxLimit {
+			break
+		}
+		f.Before = mails[len(mails)-1].ID
+	}
+	if separator == "[" {
+		_, _ = io.WriteString(w, separator)
+	}
+	_, _ = io.WriteString(w, "]\n")
 }
 
 // listing is what the inbox shows.
