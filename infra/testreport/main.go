@@ -25,6 +25,7 @@ func main() {
 	start := time.Now()
 	output := map[string][]string{}
 	passed, failed := 0, 0
+	exit := "unknown: its output ended early"
 	var skips []string
 	lines := bufio.NewScanner(os.Stdin)
 	lines.Buffer(nil, 64<<20)
@@ -41,8 +42,8 @@ func main() {
 			output[key] = append(output[key], e.Output)
 		case "build-output":
 			fmt.Print(e.Output)
-		case "build-fail":
-			failed++
+		case "exit": // of go test itself, told by test.sh
+			exit = e.Output
 		case "pass":
 			if e.Test == "" {
 				fmt.Printf("ok    %-40s %6.1f s\n", name, e.Elapsed)
@@ -59,6 +60,13 @@ func main() {
 			failed++
 			fmt.Printf("FAIL  %s\n%s", key, strings.Join(output[key], ""))
 		}
+	}
+	if err := lines.Err(); err != nil {
+		exit = err.Error()
+	}
+	if exit != "0" && failed == 0 {
+		fmt.Println("FAIL  go test ended with " + exit)
+		failed++
 	}
 	if *also != "" {
 		skips = append(skips, *also)

@@ -18,4 +18,7 @@ if [ "$(go env CGO_ENABLED)" != 1 ] || ! command -v "$(go env CC)" >/dev/null 2>
 	note="the race detector: install a C compiler (gcc) to run it"
 fi
 # shellcheck disable=SC2086 # $race is a flag or nothing
-go test $race -json -timeout 20m ./... | go run ./infra/testreport -skipped "$note"
+{
+	go test $race -json -timeout 20m ./...
+	echo "{\"Action\":\"exit\",\"Output\":\"$?\"}"
+} | go run ./infra/testreport -skipped "$note"

@@ -48,6 +48,7 @@ package httpapi
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -184,6 +185,10 @@ func (k *call) answer(ctx context.Context, route Route, found bool) (response, *
 		return reply, nil
 	}
 	p := problem.As(err)
+	if p.Kind == problem.Internal && errors.Is(err, context.DeadlineExceeded) {
+		// Too many at once: nobody is to blame, and the same may succeed later.
+		p = problem.New(problem.Busy, "busy", "", "This takes too long at the moment, because many people are here. Please try again.").Because(err)
+	}
 	reply, err = k.guard(func() (response, error) { return route.fail(ctx, k, p), nil })
 	if err != nil { // the error page itself is broken
 		p = problem.As(err)

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -118,6 +119,26 @@ func TestEveryFieldComesBack(t *testing.T) {
 			t.Fatal(err)
 		}
 		same(t, "link page", gotPage, l)
+	}
+}
+
+// A status or outcome that the domain has and the codec lacks would stop the
+// first write of it.
+func TestTheCodecKnowsEveryWord(t *testing.T) {
+	for _, s := range profile.Statuses {
+		if !slices.Contains(statuses, s) {
+			t.Errorf("status %s", s)
+		}
+	}
+	for _, o := range mailing.Outcomes {
+		if !slices.Contains(outcomes, o) {
+			t.Errorf("outcome %s", o)
+		}
+	}
+	for _, kind := range []profile.Type{profile.Individual, profile.Organization} {
+		if !slices.Contains(types, kind) {
+			t.Errorf("type %s", kind)
+		}
 	}
 }
 

@@ -39,7 +39,7 @@ func TestMailboxJSON(t *testing.T) {
 	w := get(t, s, "/local/mailbox.json?to=ana@example.com&mailing=summer")
 	want := fmt.Sprintf(`[{"id":"%s","at":"2026-05-04T09:30:00Z","organization":"demo","mailing":"summer","tag":"m_summer_1_0_0_0",`+
 		`"from":"\"The Club\" <club@example.org>","replyTo":"office@example.org","to":"ana@example.com","subject":"Hi",`+
-		`"html":"<a href=\"https://x.example/?a=1&b=2\">in</a>","text":"https://x.example/?a=1&b=2","outcome":"delivered"}\n]`, receipts[0].MessageID)
+		`"html":"<a href=\"https://x.example/?a=1&b=2\">in</a>","text":"https://x.example/?a=1&b=2","outcome":"delivered"}`+"\n]", receipts[0].MessageID)
 	if got := strings.TrimSpace(w.Body.String()); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

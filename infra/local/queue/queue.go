@@ -33,7 +33,7 @@ type Options struct {
 	BatchSize   int           // messages of one event
 	Window      time.Duration // how long to wait for a batch to fill
 	Concurrency int           // events worked at once
-	Timeout     time.Duration // of one event; must not exceed Visibility
+	Timeout     time.Duration // of one event
 	Log         *slog.Logger
 }
 
@@ -42,9 +42,8 @@ type Queue struct {
 	o    Options
 	mu   sync.Mutex
 	wake chan struct{}
-	heap messages
+	heap messages // those in work, too: hidden until their visibility runs out
 	dead []string
-	out  int // received, not deleted
 }
 
 type message struct {
@@ -52,6 +51,13 @@ type message struct {
 	body     string
 	visible  time.Time
 	receives int
+	deleted  bool
+}
+
+// delivery is a message as one consumer got it; another may get it, too.
+type delivery struct {
+	*message
+	times int // it was received, this one included
 }
 
 // New makes a queue. Run starts its consumer.
@@ -68,10 +74,15 @@ func (q *Queue) Send(bodies ...string) {
 }
 
 // Waiting is how many messages are in the queue, received ones included.
-func (q *Queue) Waiting() int {
+func (q *Queue) Waiting() (n int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.heap.Len() + q.out
+	for _, m := range q.heap {
+		if !m.deleted {
+			n++
+		}
+	}
+	return n
 }
 
 // DeadLetters are the messages that failed too often.
@@ -122,20 +133,24 @@ func (q *Queue) Run(ctx context.Context, handle Handler) {
 }
 
 // receive waits for messages; none only when the context ends.
-func (q *Queue) receive(ctx context.Context) []*message {
+func (q *Queue) receive(ctx context.Context) []delivery {
 	for {
 		q.mu.Lock()
 		now := time.Now()
-		var batch []*message
+		var batch []delivery
 		for len(batch) < q.o.BatchSize && q.heap.Len() > 0 && !q.heap[0].visible.After(now) {
 			m := heap.Pop(&q.heap).(*message)
-			if m.receives++; m.receives > q.o.MaxReceives {
-				q.dead = append(q.dead, m.body)
-				q.o.Log.Error("dead letter", "queue", q.o.Name)
+			if m.deleted {
 				continue
 			}
-			batch = append(batch, m)
-			q.out++
+			if m.receives++; m.receives > q.o.MaxReceives {
+				q.dead = append(q.dead, m.body)
+				q.o.Log.Error("dead letter", "queue", q.o.Name, "message", m.body)
+				continue
+			}
+			m.visible = now.Add(q.o.Visibility)
+			heap.Push(&q.heap, m)
+			batch = append(batch, delivery{m, m.receives})
 		}
 		next := time.Hour
 		if q.heap.Len() > 0 {
@@ -161,12 +176,12 @@ func (q *Queue) receive(ctx context.Context) []*message {
 	}
 }
 
-func (q *Queue) work(ctx context.Context, handle Handler, batch []*message) {
+func (q *Queue) work(ctx context.Context, handle Handler, batch []delivery) {
 	event := events.SQSEvent{}
 	for _, m := range batch {
 		event.Records = append(event.Records, events.SQSMessage{
 			MessageId: m.id, Body: m.body, EventSource: "aws:sqs",
-			Attributes: map[string]string{"ApproximateReceiveCount": strconv.Itoa(m.receives)},
+			Attributes: map[string]string{"ApproximateReceiveCount": strconv.Itoa(m.times)},
 		})
 	}
 	// A stop of the process is a stop of what it works on, as on Lambda; what
@@ -181,17 +196,16 @@ func (q *Queue) work(ctx context.Context, handle Handler, batch []*message) {
 	if err != nil {
 		q.o.Log.Error("event failed", "queue", q.o.Name, "error", err)
 	}
-	q.mu.Lock()
-	for _, m := range batch {
-		q.out--
-		// An error, or an empty identifier, fails the whole batch.
-		if err != nil || failed[m.id] || failed[""] {
-			m.visible = time.Now().Add(q.o.Visibility)
-			heap.Push(&q.heap, m)
-		}
+	// An error, or an empty identifier, fails the whole batch: nothing of it is
+	// deleted, and its visibility runs out.
+	if err != nil || failed[""] {
+		return
 	}
-	q.mu.Unlock()
-	q.poke()
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, m := range batch {
+		m.deleted = !failed[m.id]
+	}
 }
 
 func guard(ctx context.Context, handle Handler, event events.SQSEvent) (response events.SQSEventResponse, err error) {

@@ -108,6 +108,36 @@ func TestAFailedMessageComesBackAndEndsAsADeadLetter(t *testing.T) {
 	}
 }
 
+// A consumer that takes longer than the visibility sees its message again, as
+// on SQS: whoever works on it must stand that.
+func TestASlowConsumerIsGivenTheMessageAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := options(4)
+		o.Timeout = time.Hour
+		q := queue.New(o)
+		ctx, stop := context.WithCancel(t.Context())
+		var mu sync.Mutex
+		deliveries := 0
+		go q.Run(ctx, func(context.Context, events.SQSEvent) (events.SQSEventResponse, error) {
+			mu.Lock()
+			deliveries++
+			mu.Unlock()
+			time.Sleep(45 * time.Second) // the visibility is 30 s
+			return events.SQSEventResponse{}, nil
+		})
+		q.Send("slow")
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		mu.Lock()
+		defer mu.Unlock()
+		if deliveries != 2 || q.Waiting() != 0 || len(q.DeadLetters()) != 0 {
+			t.Errorf("%d deliveries, %d left, %d dead; want 2, 0, 0", deliveries, q.Waiting(), len(q.DeadLetters()))
+		}
+		stop()
+		synctest.Wait()
+	})
+}
+
 func TestNoMoreEventsAtOnceThanConcurrency(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := options(3)
