@@ -38,10 +38,6 @@ func (in find) filter() profile.Filter {
 	return f
 }
 
-func (in find) filtered() bool {
-	return len(in.Status) > 0 || in.Type != "" || in.Relationship != "" || in.Email != "" || in.Login != "" || in.MayEnter != nil
-}
-
 // hits is a page of profiles. Without a search, read and found count this
 // page; their sums are totals "so far" until there is no cursor.
 type hits struct {
@@ -59,7 +55,7 @@ func (f *Function) list(ctx context.Context, c httpapi.Caller, in find) (hits, e
 		page, err := f.Directory.List(ctx, c.Organization, in.filter(), string(in.Cursor), in.limit())
 		return hits{Profiles: page.Profiles, Cursor: httpapi.Cursor(page.Cursor), Read: &page.Read, Found: &page.Found}, err
 	}
-	if in.filtered() {
+	if !in.filter().Empty() {
 		return hits{}, problem.New(problem.Invalid, "search_with_filter", "search", "A quick search cannot be narrowed by a filter. Please leave one of them out.")
 	}
 	page, err := f.Directory.Search(ctx, c.Organization, in.Search, string(in.Cursor), in.limit())

@@ -531,6 +531,7 @@ func TestBadInputA3(t *testing.T) {
 		{"a day that is none", call{route: "GET /api/activity", query: "from=2026-02-31"}, 400, "time_invalid"},
 		{"a span that ends before it begins", call{route: "GET /api/activity", query: "from=2026-11-23&to=2026-11-22"}, 400, "range_invalid"},
 		{"a kind that is none", call{route: "GET /api/activity", query: "kind=A"}, 400, "kind_invalid"},
+		{"a kind that there is not", call{route: "GET /api/activity", query: "kind=zzz"}, 400, "kind_invalid"},
 		{"a format that is none", call{route: "GET /api/activity", query: "format=xls"}, 400, "format_invalid"},
 		{"a body where none is", call{route: "POST /api/profiles/{id}/disable", id: "1", body: `{"disabled":false}`}, 400, "body_unexpected"},
 

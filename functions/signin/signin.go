@@ -137,10 +137,7 @@ func (f *Function) front(ctx context.Context, r httpapi.PageRequest) (httpapi.Pa
 			return httpapi.PageReply{}, err
 		}
 		p := who.Profile
-		page := &pages.Front{Name: p.Name(), Username: p.Username, ProfileID: p.ID, LastSignIn: who.Session.Before}
-		if p.OrganizationName != page.Name {
-			page.Company = p.OrganizationName
-		}
+		page := &pages.Front{Name: p.Name(), Company: p.Company(), Username: p.Username, ProfileID: p.ID, LastSignIn: who.Session.Before}
 		if who.ActingFor != nil {
 			page.ActingFor = who.ActingFor.Name()
 		}

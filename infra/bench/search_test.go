@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -36,27 +35,45 @@ func cut(s string, n int) string {
 	return string(r[:min(n, len(r))])
 }
 
-// searched runs queries and returns the times, the rows read per hit shown
-// (pages that were full or complete alike), and the most rows read at once.
-func searched(b *testing.B, s *store.Store, queries []string) (took []time.Duration, ratio []float64, most int) {
+// answered is what became of some queries, each in order from least to most.
+type answered struct {
+	took  []time.Duration // of each query
+	full  []time.Duration // of those that fill a page, wherever they are asked
+	ratio []float64       // rows read per row shown
+	most  int             // rows read at once
+}
+
+// searched runs queries. Each is asked three times and the quickest counts: a
+// query takes microseconds, so what else the machine does would decide over the
+// slowest in a hundred.
+func searched(b *testing.B, s *store.Store, queries []string) (a answered) {
 	for _, text := range queries {
 		q, err := profile.ParseQuery(text)
 		if err != nil {
 			b.Fatalf("%q: %v", text, err)
 		}
-		start := time.Now()
-		found, err := s.Search(context.Background(), org, q, "", page)
-		took = append(took, time.Since(start))
-		if err != nil {
-			b.Fatal(err)
+		var found profile.Found
+		took := time.Hour
+		for range 3 {
+			start := time.Now()
+			found, err = s.Search(context.Background(), org, q, "", page)
+			took = min(took, time.Since(start))
+			if err != nil {
+				b.Fatal(err)
+			}
+		}
+		a.took = append(a.took, took)
+		if len(found.Hits) == page {
+			a.full = append(a.full, took)
 		}
 		// A page reads one row more than it shows, to know whether there are more.
-		ratio = append(ratio, float64(found.Read)/float64(len(found.Hits)+1))
-		most = max(most, found.Read)
+		a.ratio = append(a.ratio, float64(found.Read)/float64(len(found.Hits)+1))
+		a.most = max(a.most, found.Read)
 	}
-	slices.Sort(took)
-	slices.Sort(ratio)
-	return took, ratio, most
+	slices.Sort(a.took)
+	slices.Sort(a.full)
+	slices.Sort(a.ratio)
+	return a
 }
 
 func BenchmarkSearch(b *testing.B) {
@@ -65,15 +82,19 @@ func BenchmarkSearch(b *testing.B) {
 		r := rand.New(rand.NewPCG(1, 1))
 		few, _ := asked(r, 1_000)
 		many, prefixes := asked(r, million())
-		searched(b, small, few)  // warm
-		searched(b, large, many) // warm
-		tookSmall, _, _ := searched(b, small, few)
-		took, ratio, _ := searched(b, large, many)
-		tookPrefixes, _, most := searched(b, large, prefixes)
-		limit(b, "search: rows read per shown, 99 % of queries", at(ratio, 99), 2, "x", atMost)
-		limit(b, "search: most rows read, two mere prefixes", float64(most), 200, "rows", atMost)
-		limit(b, fmt.Sprintf("search: p99 at %s against 1,000 profiles", thousands(million())), float64(at(took, 99))/float64(at(tookSmall, 99)), 3, "x", atMost)
-		tell(b, "search: p50, p99, p99 of two mere prefixes", strings.Join([]string{at(took, 50).String(), at(took, 99).String(), at(tookPrefixes, 99).String()}, ", "))
+		among := searched(b, small, few)
+		of := searched(b, large, many)
+		two := searched(b, large, prefixes)
+		if len(among.full) < 500 || len(of.full) < 500 {
+			b.Fatalf("only %d and %d queries fill a page", len(among.full), len(of.full))
+		}
+		limit(b, "search: rows read per shown, 99 % of queries", at(of.ratio, 99), 2, "x", atMost)
+		limit(b, "search: most rows read, two mere prefixes", float64(two.most), 200, "rows", atMost)
+		limit(b, fmt.Sprintf("search: p99 of full pages at %s against 1,000 profiles", thousands(million())),
+			float64(at(of.full, 99))/float64(at(among.full, 99)), 3, "x", atMost)
+		tell(b, "search: p50, p99 of all; p50, p99 of full pages; p99 of two mere prefixes",
+			fmt.Sprintf("%v, %v; %v, %v; %v", at(of.took, 50), at(of.took, 99), at(of.full, 50), at(of.full, 99), at(two.took, 99)))
+		tell(b, "search: the same at 1,000", fmt.Sprintf("%v, %v; %v, %v", at(among.took, 50), at(among.took, 99), at(among.full, 50), at(among.full, 99)))
 	}
 }
 

@@ -28,7 +28,7 @@ package e2e_test
 //	A20 forged forms             httpapi, completion, signin.TestA20CrossOrigin            TestA20ForgedForms          browser: a real cross-site form and frame
 //	A21 another organization's   profiles.TestOtherOrganizationA21                         TestA21OtherOrganization    AWS: the authorizer's claims
 //	A22 the mask written back    credential.TestPlaceholder, profiles.TestMassAssignmentA22 TestA22Placeholder
-//	A23 wrong, lost or two mails mailing.TestNobodyIsLost, TestManyAtOnce                  TestKilledDuringAMailing    AWS: SES, SQS redelivery, dead letters accounted
+//	A23 wrong, lost or two mails mailing.TestA23NobodyIsLost, TestA23ManyAtOnce            TestKilledDuringAMailing    AWS: SES, SQS redelivery, dead letters accounted
 //	A25 another purpose          credential.TestCrossUse                                   TestA25OtherPurpose
 //	A27 secrets in logs          password.TestA27…, session.TestA27…, httpapi.TestA27…,    TestA5Canary                AWS: CloudWatch
 //	                             signin.TestA27Log, credential.TestSecretsStayInside

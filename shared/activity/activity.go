@@ -62,6 +62,15 @@ const (
 	MailingTested    Kind = "mailing_tested"
 )
 
+// Kinds are all there are.
+var Kinds = []Kind{
+	ProfileCreated, ProfileEdited, EmailChanged, UsernameChanged, PasswordSet, PasswordChanged,
+	LoginDisabled, LoginEnabled, LoginRemoved, SignedOut, WaitEnded, AddressReleased, ResetRequested,
+	ForgotRequested, LinkRenewed, LinkRefused, SignedIn, SignInRefused, SignedOutHere, Switched,
+	MailUndelivered, SettingsChanged, ImportRun, MailingCreated, MailingEdited, MailingSent,
+	MailingPaused, MailingResumed, MailingCancelled, MailingDeleted, LinksRevoked, MailingTested,
+}
+
 // Entry is one line of the trail.
 type Entry struct {
 	Organization string            `json:"organization"`

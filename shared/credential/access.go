@@ -137,7 +137,7 @@ func (a *answer) login() {
 	if p.Email == "" {
 		reset = &Fix{Action: "set_password", Detail: "Set a password, or enter an email address and send a password reset email."}
 	}
-	email, usable := emailName(p)
+	email, usable := p.EmailName()
 	switch {
 	case p.Username != "":
 		a.ok("username_set", "The username is %s.", p.Username)
@@ -308,7 +308,7 @@ func mainContacts(ctx context.Context, store around, p *profile.Profile) ([]*pro
 		if err != nil {
 			return nil, err
 		}
-		found, err := inOrder(ctx, store, p, ids, func(o *profile.Profile) bool { return isMainContact(o, p.ID) })
+		found, err := inOrder(ctx, store, p, ids, func(o *profile.Profile) bool { return o.IsMainContactOf(p.ID) })
 		if err != nil {
 			return nil, err
 		}
@@ -320,15 +320,6 @@ func mainContacts(ctx context.Context, store around, p *profile.Profile) ([]*pro
 		read += len(ids)
 	}
 	return contacts, nil
-}
-
-func isMainContact(o *profile.Profile, of profile.ID) bool {
-	for _, r := range o.Relations {
-		if r.To == of && r.IsMainContact() {
-			return true
-		}
-	}
-	return false
 }
 
 func inOrder(ctx context.Context, store around, p *profile.Profile, ids []profile.ID, want func(*profile.Profile) bool) ([]*profile.Profile, error) {

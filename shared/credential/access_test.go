@@ -40,8 +40,8 @@ func TestAccess(t *testing.T) {
 		"typed password":    {id: "1", change: func(w *world) { w.mustSet("1", "", second) }, want: map[string]string{"password_own": ""}, told: "works until"},
 		"stopped": {id: "1", change: func(w *world) { w.mustSet("1", "", second); w.pass(credential.TypedLife) }, want: map[string]string{"password_works": "!send_reset", "password_own": ""},
 			told: "stopped working on Monday, 7 December 2026"},
-		"waiting":      {id: "1", change: func(w *world) { w.fail("ana@example.com") }, want: map[string]string{"not_waiting": "!unlock"}, told: "4:00 pm UTC"},
-		"locked":       {id: "1", change: func(w *world) { w.lock("ana@example.com") }, want: map[string]string{"not_waiting": "!unlock"}, told: "Waiting does not help"},
+		"waiting": {id: "1", change: func(w *world) { w.fail("ana@example.com") }, want: map[string]string{"not_waiting": "!unlock"}, told: "4:00 pm UTC"},
+		"locked":  {id: "1", change: func(w *world) { w.lock("ana@example.com") }, want: map[string]string{"not_waiting": "!unlock"}, told: "Waiting does not help"},
 		"unlocked": {id: "1", change: func(w *world) {
 			w.lock("ana@example.com")
 			if _, err := w.logins.Unlock(w.ctx, desk, org, "1"); err != nil {

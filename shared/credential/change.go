@@ -27,7 +27,7 @@ type Change struct {
 var (
 	// errStale leaves a transaction for [Service.stale], which says what differs.
 	errStale  = errors.New("credential: another version is stored")
-	TypingOff = problem.New(problem.Refused, "typing_switched_off", "password", "Your association has settled that staff do not type passwords. Please send a password reset email instead.")
+	typingOff = problem.New(problem.Refused, "typing_switched_off", "password", "Your association has settled that staff do not type passwords. Please send a password reset email instead.")
 )
 
 // setsPassword says whether a password was typed.
@@ -35,20 +35,27 @@ func (in Change) setsPassword() bool {
 	return in.Password != nil && !in.Password.IsZero() && !in.Password.Equal(password.NewPlain(password.Placeholder))
 }
 
+// takesEmail says whether the email is to become the username: there is none,
+// and none was typed.
+func (in Change) takesEmail(p *profile.Profile) bool {
+	return p.Username == "" && (in.Username == nil || strings.TrimSpace(*in.Username) == "")
+}
+
 // name is the username that p has after the change; a password needs one, and
 // takes the email where there is none.
 func (in Change) name(p *profile.Profile) (string, error) {
-	if in.Username != nil {
-		if typed := strings.TrimSpace(*in.Username); typed != "" || p.Username != "" {
-			return ownName(p, typed)
+	if !in.takesEmail(p) {
+		if in.Username != nil {
+			return ownName(p, strings.TrimSpace(*in.Username))
 		}
-	}
-	if p.Username != "" || !in.setsPassword() {
 		return p.Username, nil
 	}
-	name, ok := emailName(p)
+	if !in.setsPassword() {
+		return "", nil
+	}
+	name, ok := p.EmailName()
 	if !ok {
-		return "", UsernameRequired
+		return "", usernameRequired
 	}
 	return name, nil
 }
@@ -107,7 +114,7 @@ func (s *Service) Change(ctx context.Context, by activity.Actor, org string, id 
 		}
 		if name != p.Username {
 			old := p.Username
-			if err := rename(tx, p, name); err != nil {
+			if err := Rename(tx, p, name); err != nil {
 				return err
 			}
 			e.names = append(e.names, old)
@@ -122,8 +129,10 @@ func (s *Service) Change(ctx context.Context, by activity.Actor, org string, id 
 	switch {
 	case errors.Is(err, errStale):
 		return nil, s.stale(ctx, p, version)
-	case errors.Is(err, UsernameTaken):
-		return nil, s.taken(ctx, p)
+	case errors.Is(err, UsernameTaken) && in.takesEmail(p):
+		return nil, s.suggesting(ctx, p, usernameRequired)
+	case errors.Is(err, UsernameTaken), errors.Is(err, usernameRequired):
+		return nil, s.suggesting(ctx, p, problem.As(err))
 	case err != nil:
 		return nil, err
 	}
@@ -135,34 +144,38 @@ func (s *Service) Change(ctx context.Context, by activity.Actor, org string, id 
 // username to be.
 func (s *Service) checkChange(ctx context.Context, settings *organization.Settings, p *profile.Profile, in Change) (string, error) {
 	if in.setsPassword() && !settings.StaffMayTypePasswords {
-		return "", TypingOff
+		return "", typingOff
 	}
 	name, err := in.name(p)
-	var faults []problem.Item
-	if err != nil {
-		wrong := problem.As(err)
-		if wrong.Kind != problem.Invalid {
-			return "", err
+	if err == nil && name != p.Username {
+		switch holder, claim := s.Store.Claim(ctx, p.Organization, name); {
+		case claim != nil:
+			return "", claim
+		case holder == "" || holder == p.ID:
+		case in.takesEmail(p):
+			err = usernameRequired // nobody typed the name that is taken
+		default:
+			err = UsernameTaken
 		}
+	}
+	var faults []problem.Item
+	if wrong := problem.As(err); err != nil && wrong.Kind == problem.Internal {
+		return "", err
+	} else if err != nil && wrong.Kind == problem.Invalid {
 		faults = append(faults, problem.Item{Field: wrong.Field, Code: wrong.Code, Detail: wrong.Detail})
 	}
 	if in.setsPassword() {
 		faults = append(faults, PolicyOf(settings, p, name).Check(*in.Password)...)
 	}
-	if refused := problem.Several(problem.Invalid, faults); refused != nil {
+	if refused := problem.Several(problem.Invalid, faults); errors.Is(refused, usernameRequired) {
+		return "", s.suggesting(ctx, p, problem.As(refused))
+	} else if refused != nil {
 		return "", refused
 	}
-	if name == p.Username {
-		return name, nil
+	if errors.Is(err, UsernameTaken) {
+		return "", s.suggesting(ctx, p, UsernameTaken)
 	}
-	holder, err := s.Store.Claim(ctx, p.Organization, name)
-	if err != nil {
-		return "", err
-	}
-	if holder != "" && holder != p.ID {
-		return "", s.taken(ctx, p)
-	}
-	return name, nil
+	return name, err
 }
 
 // Remove erases the hash, frees the username and leaves the login disabled
@@ -215,35 +228,41 @@ var loginFields = map[activity.Kind][]string{
 	activity.LoginRemoved:    {"username", "password", "disabled"},
 }
 
+// maxLooked is how many lines of a trail are read to tell what differs. Most
+// lines are sign-ins, so many may lie between two changes.
+const maxLooked = 1000
+
 // stale tells what changed since the version that staff have seen. Every step
 // of the version left one instant in the trail.
 func (s *Service) stale(ctx context.Context, p *profile.Profile, seen int) error {
-	differs := []string{}
-	trail, _, err := s.Store.ProfileActivity(ctx, p.Organization, p.ID, "", 100)
-	if err != nil {
-		return err
-	}
+	var differs []string
 	steps := p.CredentialVersion - seen
 	var at time.Time
-	for _, entry := range trail {
-		fields := loginFields[entry.Kind]
-		if fields == nil {
-			continue
+	for read, cursor := 0, ""; read < maxLooked; {
+		trail, next, err := s.Store.ProfileActivity(ctx, p.Organization, p.ID, cursor, min(100, maxLooked-read))
+		if err != nil {
+			return err
 		}
-		if !entry.At.Equal(at) {
-			if steps <= 0 {
-				break
+		for _, entry := range trail {
+			fields := loginFields[entry.Kind]
+			if fields == nil {
+				continue
 			}
-			steps, at = steps-1, entry.At
+			if !entry.At.Equal(at) {
+				if steps <= 0 {
+					next = ""
+					break
+				}
+				steps, at = steps-1, entry.At
+			}
+			differs = append(differs, fields...)
 		}
-		for _, field := range fields {
-			if !slices.Contains(differs, field) {
-				differs = append(differs, field)
-			}
+		if read, cursor = read+len(trail), next; next == "" {
+			break
 		}
 	}
 	slices.Sort(differs)
-	return problem.VersionStale(p.CredentialVersion, differs)
+	return problem.VersionStale(p.CredentialVersion, slices.Compact(differs))
 }
 
 // Generate makes a password of plain words for staff to hand over (N16 puts it
@@ -254,7 +273,7 @@ func (s *Service) Generate(ctx context.Context, org string) (password.Plain, err
 		return password.Plain{}, err
 	}
 	if !settings.StaffMayTypePasswords {
-		return password.Plain{}, TypingOff
+		return password.Plain{}, typingOff
 	}
 	return password.Generate(s.Rand, settings.MinimumPassword)
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -49,7 +50,7 @@ func TestChange(t *testing.T) {
 		"no email, no username":            {id: "3", text: second, code: "username_required"},
 		"no email, username typed":         {id: "3", name: "chloe", text: second, username: "chloe", changed: second, kinds: []activity.Kind{activity.PasswordSet, activity.UsernameChanged}},
 		"another's address":                {id: "2", name: "ANA@example.com", text: second, code: "username_not_own_address"},
-		"shared mailbox, email is taken":   {id: "4", text: second, code: "username_taken"},
+		"shared mailbox, email is taken":   {id: "4", text: second, code: "username_required"},
 		"another's username":               {id: "4", name: "ana@example.com", code: "username_taken"},
 		"not an own address":               {id: "2", name: "ben@example.org", code: "username_not_own_address"},
 		"not a username":                   {id: "2", name: "ben b", code: "username_invalid"},
@@ -226,6 +227,81 @@ func TestStale(t *testing.T) {
 	}
 	if !w.matches("1", second) {
 		t.Error("a stale edit changed the password")
+	}
+}
+
+// TestStaleBehindSignIns: what differs is found behind more sign-ins than a
+// page of the trail holds, and the search for it ends.
+func TestStaleBehindSignIns(t *testing.T) {
+	w := newWorld(t)
+	w.add("1", "ana@example.com")
+	w.mustSet("1", "", first)
+	signIns := func(n int) {
+		for range n {
+			w.pass(time.Second)
+			w.update(func(tx *store.Tx) error {
+				tx.AddActivity(activity.Entry{Organization: org, At: w.now(), Kind: activity.SignedIn, Profile: "1"})
+				return nil
+			})
+		}
+	}
+	for _, step := range []struct {
+		signIns int
+		want    []string
+	}{{250, []string{"password", "username"}}, {900, []string{}}} {
+		signIns(step.signIns)
+		_, err := w.service.Change(w.ctx, desk, org, "1", 0, change("", third))
+		if diff := cmp.Diff(any(step.want), problem.As(err).Extra["differs"]); diff != "" {
+			t.Errorf("after %d more sign-ins: %s", step.signIns, diff)
+		}
+	}
+}
+
+// TestEmailIsTaken: a password alone for a profile whose email is somebody's
+// username asks for one, with free ones; nobody typed the name that is taken.
+func TestEmailIsTaken(t *testing.T) {
+	blank := " "
+	for name, in := range map[string]credential.Change{"no username": change("", second), "a blank": {Username: &blank, Password: change("", second).Password}} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.add("1", "ana@example.com")
+			w.add("2", "ana@example.com")
+			w.mustSet("1", "", first)
+			check := func(service *credential.Service, text string, want ...string) {
+				t.Helper()
+				plain := password.NewPlain(text)
+				in.Password = &plain
+				_, err := service.Change(w.ctx, desk, org, "2", 0, in)
+				p := problem.As(err)
+				w.wantCode(err, want[0])
+				if p.Field != "username" || p.Kind != problem.Invalid {
+					t.Errorf("%+v", p)
+				}
+				if free, _ := p.Extra["suggestions"].([]string); len(free) == 0 {
+					t.Errorf("no suggestions: %v", p.Extra)
+				}
+				var further []string
+				for _, item := range p.Problems {
+					further = append(further, item.Code)
+				}
+				if !slices.Equal(want[1:], further) {
+					t.Errorf("further faults %v, want %v", further, want[1:])
+				}
+				if w.credential("2") != nil || w.profile("2").Username != "" {
+					t.Error("it changed the login")
+				}
+			}
+			check(w.service, second, "username_required")
+			check(w.service, "short", "username_required", "username_required", "password_too_short")
+
+			// Claimed while the password was hashed.
+			w.update(func(tx *store.Tx) error { tx.DeleteClaim(org, "ana@example.com"); return nil })
+			late := *w.service
+			late.Store = &interrupted{Store: w.service.Store, meanwhile: func() {
+				w.update(func(tx *store.Tx) error { tx.PutClaim(org, "ana@example.com", "1"); return nil })
+			}}
+			check(&late, second, "username_required")
+		})
 	}
 }
 

@@ -132,9 +132,7 @@ type Store interface {
 // Tx is a transaction of a [Service].
 type Tx interface {
 	LoginTx
-	Claim(org, username string) (profile.ID, error)
-	PutClaim(org, username string, id profile.ID)
-	DeleteClaim(org, username string)
+	Claims
 	Credential(org string, id profile.ID) (*Credential, error)
 	PutCredential(*Credential)
 	DeleteCredential(org string, id profile.ID)

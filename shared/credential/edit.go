@@ -92,11 +92,11 @@ func (m means) ringBell(ctx context.Context, bell mailing.Bell) {
 var (
 	// UsernameTaken never says who has it.
 	UsernameTaken = problem.New(problem.Conflict, "username_taken", "username", "This username is in use already. Please choose another one.")
-	// UsernameRequired is a login without a username where the email cannot become one.
-	UsernameRequired = problem.New(problem.Invalid, "username_required", "username", "This login needs a username: its email address cannot become one, is in use as one, or is missing. Please choose a username.")
-	// UsernameNotOwn is a username with an @ that is somebody else's address,
+	// usernameRequired is a login without a username where the email cannot become one.
+	usernameRequired = problem.New(problem.Invalid, "username_required", "username", "This login needs a username: its email address cannot become one, is in use as one, or is missing. Please choose a username.")
+	// usernameNotOwn is a username with an @ that is somebody else's address,
 	// or nobody's: mail for it would not reach this person.
-	UsernameNotOwn = problem.New(problem.Invalid, "username_not_own_address", "username", "A username with an @ must be the email address of this profile. Please use that address, or a name without an @.")
+	usernameNotOwn = problem.New(problem.Invalid, "username_not_own_address", "username", "A username with an @ must be the email address of this profile. Please use that address, or a name without an @.")
 )
 
 // ownName normalises a username that was typed for p and checks that an
@@ -108,23 +108,24 @@ func ownName(p *profile.Profile, typed string) (string, error) {
 		return "", err
 	}
 	if strings.Contains(string(name), "@") && string(name) != p.Mailbox && string(name) != p.Username {
-		return "", UsernameNotOwn
+		return "", usernameNotOwn
 	}
 	return string(name), nil
 }
 
-// emailName is the username that the profile's email becomes (H9); false where
-// there is no email or it cannot be one.
-func emailName(p *profile.Profile) (string, bool) {
-	if p.Mailbox == "" {
-		return "", false
-	}
-	name, ok := username.FromEmail(username.Mailbox(p.Mailbox))
-	return string(name), ok
+// Claims are the usernames of an organization, within a transaction.
+type Claims interface {
+	// Claim tells who has a username; "" where it is free.
+	Claim(org, username string) (profile.ID, error)
+	PutClaim(org, username string, id profile.ID)
+	DeleteClaim(org, username string)
 }
 
-// rename moves the claim of the username with the profile's copy of it.
-func rename(tx Tx, p *profile.Profile, name string) error {
+// Rename gives p another username: the claim moves with the profile's copy of
+// it, so of several who want a name one gets it (H4). The error is
+// UsernameTaken, or the store's. Storing p, its new epoch and version, the
+// trail and the notice are the caller's.
+func Rename(tx Claims, p *profile.Profile, name string) error {
 	holder, err := tx.Claim(p.Organization, name)
 	if err != nil {
 		return err
@@ -132,7 +133,7 @@ func rename(tx Tx, p *profile.Profile, name string) error {
 	if holder != "" && holder != p.ID {
 		return UsernameTaken
 	}
-	if p.Username != "" {
+	if p.Username != "" { // claim and copy are always written together, so it is p's
 		tx.DeleteClaim(p.Organization, p.Username)
 	}
 	tx.PutClaim(p.Organization, name, p.ID)
@@ -157,14 +158,14 @@ func (s *Service) suggest(ctx context.Context, p *profile.Profile) ([]string, er
 	return free, err
 }
 
-// taken is UsernameTaken with names that are free. Should those not be found,
-// the refusal stands without them.
-func (s *Service) taken(ctx context.Context, p *profile.Profile) error {
+// suggesting adds usernames that are free to a refusal. Should those not be
+// found, it stands without them.
+func (s *Service) suggesting(ctx context.Context, p *profile.Profile, refusal *problem.Problem) error {
 	free, err := s.suggest(ctx, p)
 	if err != nil || len(free) == 0 {
-		return UsernameTaken
+		return refusal
 	}
-	return UsernameTaken.With("suggestions", free)
+	return refusal.With("suggestions", free)
 }
 
 // PolicyOf is what a new password of p must meet; name is the username that it

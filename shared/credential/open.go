@@ -140,10 +140,7 @@ func (s *Service) OpenLink(ctx context.Context, org, token string) (*Opened, err
 		return o, nil
 	}
 	p := f.profile
-	o.Name, o.ProfileID, o.Ends = p.Name(), string(p.ID), f.page.Ends
-	if p.OrganizationName != o.Name {
-		o.OrganizationName = p.OrganizationName
-	}
+	o.Name, o.OrganizationName, o.ProfileID, o.Ends = p.Name(), p.Company(), string(p.ID), f.page.Ends
 	switch f.state {
 	case link.Used:
 		o.UsedAt = f.used.UsedAt
@@ -182,7 +179,7 @@ func (s *Service) nameToBe(ctx context.Context, p *profile.Profile) (string, err
 	if p.Username != "" {
 		return p.Username, nil
 	}
-	name, ok := emailName(p)
+	name, ok := p.EmailName()
 	if !ok {
 		return "", nil
 	}
@@ -221,21 +218,21 @@ func (s *Service) Renew(ctx context.Context, org, token string, from activity.Ac
 // What a link that cannot be used is refused with. Its page, opened again with
 // [Service.OpenLink], helps.
 var (
-	LinkUnknown    = problem.New(problem.NotFound, "link_unknown", "", "This address is incomplete or unknown. Please open the link in the mail again, or ask for a new one with “Forgot login”.")
-	LinkUsed       = problem.New(problem.Conflict, "link_used", "", "A password was set with this link already. Please sign in.")
-	LinkEnded      = problem.New(problem.Conflict, "link_ended", "", "This link no longer works. Please ask for a new one.")
-	LinkNotAllowed = problem.New(problem.Refused, "link_not_allowed", "", "This login cannot be used at present. Please ask our help line.")
-	LinkSample     = problem.New(problem.Refused, "link_sample", "", "This is a sample: nothing was changed.")
+	linkUnknown    = problem.New(problem.NotFound, "link_unknown", "", "This address is incomplete or unknown. Please open the link in the mail again, or ask for a new one with “Forgot login”.")
+	linkUsed       = problem.New(problem.Conflict, "link_used", "", "A password was set with this link already. Please sign in.")
+	linkEnded      = problem.New(problem.Conflict, "link_ended", "", "This link no longer works. Please ask for a new one.")
+	linkNotAllowed = problem.New(problem.Refused, "link_not_allowed", "", "This login cannot be used at present. Please ask our help line.")
+	linkSample     = problem.New(problem.Refused, "link_sample", "", "This is a sample: nothing was changed.")
 )
 
 var linkRefusals = map[link.State]*problem.Problem{
-	link.Unknown: LinkUnknown, link.Used: LinkUsed, link.Ended: LinkEnded, link.NotAllowed: LinkNotAllowed,
+	link.Unknown: linkUnknown, link.Used: linkUsed, link.Ended: linkEnded, link.NotAllowed: linkNotAllowed,
 }
 
 // LinkState tells which state of a link an error of [Service.SetByLink] speaks
 // of; "" where it is another error.
 func LinkState(err error) link.State {
-	if errors.Is(err, LinkSample) {
+	if errors.Is(err, linkSample) {
 		return Sample
 	}
 	for state, refusal := range linkRefusals {

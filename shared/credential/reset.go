@@ -58,12 +58,12 @@ type Contact struct {
 
 // Problems of a reset email.
 var (
-	// NoEmail carries "mainContacts" where an organization has some.
-	NoEmail = problem.New(problem.Refused, "no_email", "", "This profile has no email address, so there is nowhere to send a link. Please enter one first.")
-	// NotAllowed carries "reason", and "via" for whose membership it hangs on.
-	NotAllowed            = problem.New(problem.Refused, "not_allowed", "", "This person may not sign in at present, so a link would not work. “Can they sign in?” tells why.")
-	MainContactInvalid    = problem.New(problem.Invalid, "main_contact_invalid", "toMainContact", "This profile is no main contact with an email address of the organization. Please choose one that is.")
-	MainContactNotNeeded  = problem.New(problem.Refused, "main_contact_not_needed", "toMainContact", "Only the mail of an organization without an email address can go to its main contact.")
+	// noEmail carries "mainContacts" where an organization has some.
+	noEmail = problem.New(problem.Refused, "no_email", "", "This profile has no email address, so there is nowhere to send a link. Please enter one first.")
+	// notAllowed carries "reason", and "via" for whose membership it hangs on.
+	notAllowed            = problem.New(problem.Refused, "not_allowed", "", "This person may not sign in at present, so a link would not work. “Can they sign in?” tells why.")
+	mainContactInvalid    = problem.New(problem.Invalid, "main_contact_invalid", "toMainContact", "This profile is no main contact with an email address of the organization. Please choose one that is.")
+	mainContactNotNeeded  = problem.New(problem.Refused, "main_contact_not_needed", "toMainContact", "Only the mail of an organization without an email address can go to its main contact.")
 	errResetKeyMismatched = problem.New(problem.Conflict, "idempotency_key_reused", "Idempotency-Key", "This Idempotency-Key was used for another request. Please take a new one.")
 )
 
@@ -103,9 +103,9 @@ func (r *Resets) Send(ctx context.Context, by activity.Actor, org string, id, co
 	case p.Disabled:
 		return nil, LoginDisabled
 	case !right.Allowed && right.Via != "":
-		return nil, NotAllowed.With("reason", right.Reason).With("via", right.Via)
+		return nil, notAllowed.With("reason", right.Reason).With("via", right.Via)
 	case !right.Allowed:
-		return nil, NotAllowed.With("reason", right.Reason)
+		return nil, notAllowed.With("reason", right.Reason)
 	}
 	to, err := r.addressee(ctx, p, contact)
 	if err != nil {
@@ -164,7 +164,7 @@ func (r *Resets) addressee(ctx context.Context, p *profile.Profile, contact prof
 		return p, nil
 	}
 	if contact != "" && (p.Type != profile.Organization || p.Email != "") {
-		return nil, MainContactNotNeeded
+		return nil, mainContactNotNeeded
 	}
 	all, err := mainContacts(ctx, r.Store, p)
 	if err != nil {
@@ -182,11 +182,11 @@ func (r *Resets) addressee(ctx context.Context, p *profile.Profile, contact prof
 	}
 	switch {
 	case contact != "":
-		return nil, MainContactInvalid
+		return nil, mainContactInvalid
 	case len(contacts) > 0:
-		return nil, NoEmail.With("mainContacts", contacts)
+		return nil, noEmail.With("mainContacts", contacts)
 	}
-	return nil, NoEmail
+	return nil, noEmail
 }
 
 // earlier is the last link of p, where it still works; nil where it does not.

@@ -32,7 +32,7 @@ type Done struct {
 // with free "suggestions").
 func (s *Service) SetByLink(ctx context.Context, org, token, typed string, plain password.Plain, from activity.Actor) (*Done, error) {
 	if token == mailing.SampleToken {
-		return nil, LinkSample
+		return nil, linkSample
 	}
 	f, err := s.find(ctx, org, token)
 	if err != nil {
@@ -87,11 +87,11 @@ func (s *Service) SetByLink(ctx context.Context, org, token, typed string, plain
 		return err
 	})
 	if errors.Is(err, UsernameTaken) {
-		return nil, s.taken(ctx, f.profile)
+		return nil, s.suggesting(ctx, f.profile, UsernameTaken)
 	}
 	if err != nil {
 		if problem.As(err).Kind == problem.NotFound {
-			return nil, LinkUnknown // the profile is gone
+			return nil, linkUnknown // the profile is gone
 		}
 		return nil, err
 	}
@@ -114,7 +114,7 @@ func (s *Service) checkChoice(ctx context.Context, f *found, typed string, plain
 		return refused
 	}
 	if errors.Is(err, UsernameTaken) {
-		return s.taken(ctx, f.profile)
+		return s.suggesting(ctx, f.profile, UsernameTaken)
 	}
 	return err
 }
@@ -126,7 +126,7 @@ func (s *Service) choice(ctx context.Context, p *profile.Profile, typed string) 
 		return name, err
 	}
 	if typed == "" {
-		return "", UsernameRequired
+		return "", usernameRequired
 	}
 	if name, err = ownName(p, typed); err != nil {
 		return "", err
@@ -144,9 +144,9 @@ func (s *Service) claimFirst(tx Tx, p *profile.Profile, e *edit, typed string) e
 	if p.Username != "" {
 		return nil
 	}
-	err := UsernameRequired
-	if name, ok := emailName(p); ok {
-		if err := rename(tx, p, name); err == nil {
+	err := usernameRequired
+	if name, ok := p.EmailName(); ok {
+		if err := Rename(tx, p, name); err == nil {
 			e.did(activity.UsernameChanged, map[string]string{"old": "", "new": name})
 			return nil
 		} else if !errors.Is(err, UsernameTaken) {
@@ -160,7 +160,7 @@ func (s *Service) claimFirst(tx Tx, p *profile.Profile, e *edit, typed string) e
 	if wrong != nil {
 		return wrong
 	}
-	if err := rename(tx, p, name); err != nil {
+	if err := Rename(tx, p, name); err != nil {
 		return err
 	}
 	e.did(activity.UsernameChanged, map[string]string{"old": "", "new": name})

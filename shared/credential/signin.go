@@ -7,13 +7,16 @@ import (
 	"github.com/memberkey/memberkey/shared/activity"
 	"github.com/memberkey/memberkey/shared/mailing"
 	"github.com/memberkey/memberkey/shared/message"
+	"github.com/memberkey/memberkey/shared/organization"
 	"github.com/memberkey/memberkey/shared/password"
 	"github.com/memberkey/memberkey/shared/problem"
 	"github.com/memberkey/memberkey/shared/profile"
 )
 
-// nobody stands for a name that no profile has; no profile ID holds a "#".
-const nobody profile.ID = "#nobody"
+// Nobody stands for whoever a name would mean that no profile has; no profile
+// ID holds a "#". It is read where there is nothing to read, so that such a name
+// costs the same (H22).
+const Nobody profile.ID = "#nobody"
 
 // Verified is the answer to a password at sign-in.
 type Verified struct {
@@ -33,7 +36,7 @@ type Verified struct {
 // before. found false makes id count for nothing.
 func (s *Service) Check(ctx context.Context, org string, id profile.ID, found bool, p password.Plain) (Verified, error) {
 	if !found {
-		id = nobody
+		id = Nobody
 	}
 	c, err := s.Store.Credential(ctx, org, id)
 	if err != nil {
@@ -97,13 +100,25 @@ func (s *Service) NoteSignIn(ctx context.Context, org string, id profile.ID) err
 // Problems of a member who changes the password.
 var (
 	PasswordWrong     = problem.New(problem.Refused, "password_wrong", "current", "The current password is not right. Please type it again, or ask for a link with “Forgot login”.")
-	PasswordStopped   = problem.New(problem.Refused, "password_stopped", "current", "This password was given to you by our staff and has run out. Please ask for a link with “Forgot login”.")
-	PasswordUnchanged = problem.New(problem.Invalid, "password_unchanged", "password", "The new password is the current one. Please choose another one.")
+	passwordStopped   = problem.New(problem.Refused, "password_stopped", "current", "This password was given to you by our staff and has run out. Please ask for a link with “Forgot login”.")
+	passwordUnchanged = problem.New(problem.Invalid, "password_unchanged", "password", "The new password is the current one. Please choose another one.")
 	// LoginChanged is a login that changed while its owner was changing it.
 	LoginChanged = problem.New(problem.Conflict, "login_changed", "", "Your login was changed at the same moment by somebody else. Please sign in again.")
 	// LoginDisabled is a login that staff have disabled (H5c).
 	LoginDisabled = problem.New(problem.Refused, "login_disabled", "", "This login is disabled. It has to be enabled first.")
 )
+
+// CheckOwn refuses what [Service.ChangeOwn] refuses without a look at the stored
+// password, for whoever counts attempts: this is none.
+func CheckOwn(settings *organization.Settings, p *profile.Profile, current, fresh password.Plain) error {
+	if err := problem.Several(problem.Invalid, PolicyOf(settings, p, p.Username).Check(fresh)); err != nil {
+		return err
+	}
+	if current.Equal(fresh) {
+		return passwordUnchanged
+	}
+	return nil
+}
 
 // ChangeOwn changes the password of a member who is signed in. It ends all
 // sessions, that of the caller too, who makes a new one. A wrong current
@@ -121,10 +136,7 @@ func (s *Service) ChangeOwn(ctx context.Context, org string, id profile.ID, curr
 	if err != nil {
 		return err
 	}
-	if current.Equal(fresh) {
-		return PasswordUnchanged
-	}
-	if err := problem.Several(problem.Invalid, PolicyOf(settings, p, p.Username).Check(fresh)); err != nil {
+	if err := CheckOwn(settings, p, current, fresh); err != nil {
 		return err
 	}
 	v, err := s.verify(ctx, c, current)
@@ -132,7 +144,7 @@ func (s *Service) ChangeOwn(ctx context.Context, org string, id profile.ID, curr
 	case err != nil:
 		return err
 	case v.Stopped:
-		return PasswordStopped
+		return passwordStopped
 	case !v.Match:
 		return PasswordWrong
 	}

@@ -27,6 +27,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/memberkey/memberkey/shared/activity"
+	"github.com/memberkey/memberkey/shared/credential"
 	"github.com/memberkey/memberkey/shared/mailing"
 	"github.com/memberkey/memberkey/shared/organization"
 	"github.com/memberkey/memberkey/shared/problem"
@@ -53,6 +54,9 @@ type Store interface {
 	ProfileActivity(ctx context.Context, org string, id profile.ID, cursor string, limit int) ([]activity.Entry, string, error)
 	DayActivity(ctx context.Context, org string, day time.Time, cursor string, limit int) ([]activity.Entry, string, error)
 
+	// Touches counts the keys with which a transaction turns one profile into
+	// another, at most, and tells how many it may have in all.
+	Touches(before, after *profile.Profile) (keys, most int)
 	// Update runs fn and stores what it put, all or nothing; it runs fn again
 	// when something that fn read has changed meanwhile.
 	Update(ctx context.Context, fn func(Tx) error) error
@@ -66,10 +70,7 @@ type Tx interface {
 	PrefetchProfiles(org string, ids []profile.ID) error
 	// PutProfile stores a profile that was read before, or found absent.
 	PutProfile(*profile.Profile) error
-	// Claim tells who has a username; "" where it is free.
-	Claim(org, username string) (profile.ID, error)
-	PutClaim(org, username string, id profile.ID)
-	DeleteClaim(org, username string)
+	credential.Claims
 	// Organization is nil where there is none.
 	Organization(id string) (*organization.Settings, error)
 	PutOrganization(*organization.Settings)

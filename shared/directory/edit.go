@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/memberkey/memberkey/shared/activity"
+	"github.com/memberkey/memberkey/shared/credential"
 	"github.com/memberkey/memberkey/shared/mailing"
 	"github.com/memberkey/memberkey/shared/message"
 	"github.com/memberkey/memberkey/shared/organization"
@@ -129,7 +131,7 @@ func (s *Service) mainContacts(ctx context.Context, org string, members []profil
 	err := each(ctx, len(members), func(ctx context.Context, i int) error {
 		related, err := s.related(ctx, org, members[i])
 		for _, p := range related {
-			if slices.ContainsFunc(p.Relations, func(r profile.Relation) bool { return r.To == members[i] && r.IsMainContact() }) {
+			if p.IsMainContactOf(members[i]) {
 				held[i] = append(held[i], p.ID)
 			}
 		}
@@ -173,7 +175,7 @@ type AccessChange struct {
 //
 // Problems: those of [profile.Fields.Apply] and [profile.CheckRelations],
 // version_stale (with "version" and "differs": the fields that the edit would
-// overwrite, as they are now), username_taken, username_invalid.
+// overwrite), username_taken, username_invalid.
 func (s *Service) Edit(ctx context.Context, by activity.Actor, org string, id profile.ID, version int, f profile.Fields) (*Edited, error) {
 	settings, err := s.Store.Organization(ctx, org)
 	if err != nil {
@@ -270,27 +272,18 @@ func moveUsername(tx Tx, p *profile.Profile, oldMailbox string) (bool, error) {
 	if p.Username == "" || p.Username != oldMailbox {
 		return false, nil
 	}
-	name, ok := username.FromEmail(username.Mailbox(p.Mailbox))
-	if p.Mailbox == "" || !ok {
+	name, ok := p.EmailName()
+	if !ok {
 		return false, problem.New(problem.Invalid, "username_invalid", "usernameToo",
 			"The new email cannot be the username: it is empty or too long for one. Save without changing the username, or choose another one under credentials.")
 	}
-	holder, err := tx.Claim(p.Organization, string(name))
-	if err != nil {
-		return false, err
-	}
-	if holder != "" && holder != p.ID {
+	switch err := credential.Rename(tx, p, name); {
+	case errors.Is(err, credential.UsernameTaken):
 		return false, problem.New(problem.Conflict, "username_taken", "email",
 			"Another profile has this email as its username. Save without changing the username, or choose another one under credentials.")
-	}
-	if holder, err = tx.Claim(p.Organization, p.Username); err != nil {
+	case err != nil:
 		return false, err
 	}
-	if holder == p.ID {
-		tx.DeleteClaim(p.Organization, p.Username)
-	}
-	tx.PutClaim(p.Organization, string(name), p.ID)
-	p.Username = string(name)
 	p.CredentialVersion++
 	return true, nil
 }

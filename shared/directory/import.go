@@ -3,7 +3,6 @@ package directory
 import (
 	"context"
 	"io"
-	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -14,10 +13,12 @@ import (
 )
 
 const (
-	// maxGroup is how many keys one transaction of an import may touch. DynamoDB
-	// takes 100; what is left over is for a row that was edited by hand between
-	// planning and writing.
-	maxGroup = 90
+	// beside is how many keys of a step are not the profile's: two lines of its
+	// trail and two notices.
+	beside = 4
+	// spare is how many keys of a transaction are left over, for a row that was
+	// edited by hand between planning and writing.
+	spare = 10
 	// writers is how many transactions of an import wait for the store at a
 	// time: the embedded store makes one commit of all that wait.
 	writers = 16
@@ -148,7 +149,7 @@ func (i *importing) write(ctx context.Context, plan *profile.Plan) error {
 		})
 	}
 	i.answer.Complete = true
-	for group := range groups(steps) {
+	for group := range i.groups(steps) {
 		if i.stopped(ctx) || i.Now().After(i.until) {
 			i.answer.Complete = false
 			break
@@ -167,12 +168,13 @@ func (i *importing) write(ctx context.Context, plan *profile.Plan) error {
 }
 
 // groups yields runs of steps that fit into one transaction.
-func groups(steps []profile.Step) func(yield func([]profile.Step) bool) {
+func (i *importing) groups(steps []profile.Step) func(yield func([]profile.Step) bool) {
 	return func(yield func([]profile.Step) bool) {
 		from, keys := 0, 0
 		for at, step := range steps {
-			n := touches(step)
-			if keys+n > maxGroup && at > from {
+			n, most := i.Store.Touches(step.Before, step.After)
+			n += beside
+			if keys+n > most-spare && at > from {
 				if !yield(steps[from:at]) {
 					return
 				}
@@ -184,22 +186,6 @@ func groups(steps []profile.Step) func(yield func([]profile.Step) bool) {
 			yield(steps[from:])
 		}
 	}
-}
-
-// touches is how many keys writing a step reads or writes, at most.
-func touches(step profile.Step) int {
-	const always = 1 + 2 + 2 + 2 + 2 // profile, names, mailboxes, activities, notices
-	rows, to := profile.SearchKeys(step.After), step.After.RelationTargets()
-	if step.Before != nil {
-		rows = append(rows, profile.SearchKeys(step.Before)...)
-		to = append(to, step.Before.RelationTargets()...)
-	}
-	distinct := make(map[profile.SearchKey]bool, len(rows))
-	for _, row := range rows {
-		distinct[row] = true
-	}
-	slices.Sort(to)
-	return always + len(distinct) + len(slices.Compact(to))
 }
 
 func (i *importing) stopped(ctx context.Context) bool {
@@ -283,6 +269,7 @@ func (i *importing) step(tx Tx, planned profile.Step) (profile.Step, error) {
 	}
 	if step.Before != nil && step.Change.EmailChanged {
 		for _, b := range i.notices(step.Before, p, false, i.by, i.now) {
+			b.Single.Behind = true
 			tx.PutBatch(b, i.now.Add(behind))
 		}
 	}

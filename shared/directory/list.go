@@ -79,7 +79,7 @@ func (s *Service) List(ctx context.Context, org string, f profile.Filter, cursor
 	for {
 		room := limit - len(listed.Profiles)
 		want := room
-		if narrow.drops() {
+		if !f.Empty() {
 			want = readTogether
 		}
 		want = min(want, readTogether, MaxListReads-listed.Read)
@@ -124,15 +124,9 @@ type narrow struct {
 	now      time.Time
 }
 
-// drops says whether the filter may leave anybody out.
-func (n narrow) drops() bool {
-	f := n.filter
-	return len(f.Status) > 0 || f.Type != "" || f.Relationship != "" || f.Email != "" || f.Login != "" || f.MayEnter != nil || f.Scope != "" || len(f.Profiles) > 0
-}
-
 // page keeps those of a page who fit, in their order.
 func (n narrow) page(ctx context.Context, page []*profile.Profile) ([]*profile.Profile, error) {
-	if !n.drops() {
+	if n.filter.Empty() {
 		return page, nil
 	}
 	if !n.filter.Needs().LoginStatus {

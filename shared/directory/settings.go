@@ -2,12 +2,12 @@ package directory
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"strings"
 
 	"github.com/memberkey/memberkey/shared/activity"
 	"github.com/memberkey/memberkey/shared/organization"
+	"github.com/memberkey/memberkey/shared/problem"
 	"github.com/memberkey/memberkey/shared/profile"
 )
 
@@ -51,7 +51,7 @@ func (s *Service) EditSettings(ctx context.Context, by activity.Actor, org strin
 			return err
 		}
 		if before.Version != version {
-			return staleSettings(&before, changed)
+			return problem.VersionStale(before.Version, changed)
 		}
 		if after = settings; len(changed) == 0 {
 			return nil
@@ -68,28 +68,6 @@ func (s *Service) EditSettings(ctx context.Context, by activity.Actor, org strin
 		return nil, err
 	}
 	return &Settings{*after, after.Deviations()}, nil
-}
-
-// staleSettings names the fields that the edit would overwrite, as they are now.
-func staleSettings(current *organization.Settings, changed []string) error {
-	var fields map[string]any
-	encoded, err := json.Marshal(current)
-	if err == nil {
-		err = json.Unmarshal(encoded, &fields)
-	}
-	if err != nil {
-		return err
-	}
-	change := make([]profile.FieldChange, len(changed))
-	for i, name := range changed {
-		change[i].Field = name
-		if value, ok := fields[name].(string); ok {
-			change[i].Old = value
-		} else if value, err := json.Marshal(fields[name]); err == nil && fields[name] != nil {
-			change[i].Old = string(value)
-		}
-	}
-	return stale(current.Version, profile.Change{Fields: change})
 }
 
 // DryRun is what an edit of the settings would do to who may sign in (N18).
@@ -119,7 +97,7 @@ func (s *Service) CheckSettings(ctx context.Context, org string, version int, e 
 		return run, err
 	}
 	if before.Version != version {
-		return run, staleSettings(&before, changed)
+		return run, problem.VersionStale(before.Version, changed)
 	}
 	if !accessChanges(changed) {
 		return run, nil

@@ -2,6 +2,7 @@ package directory
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -138,8 +139,8 @@ func (s *Service) Activity(ctx context.Context, org string, q TrailQuery, cursor
 	if err != nil {
 		return trail, err
 	}
-	if len(q.Kind) > 40 || strings.Trim(string(q.Kind), "abcdefghijklmnopqrstuvwxyz_") != "" {
-		return trail, problem.New(problem.Invalid, "kind_invalid", "kind", "A kind of activity is written in small letters and underscores, such as password_changed.")
+	if q.Kind != "" && !slices.Contains(activity.Kinds, q.Kind) {
+		return trail, problem.New(problem.Invalid, "kind_invalid", "kind", "There is no such kind of activity. Please take one that the trail shows, such as password_changed, or leave it out.")
 	}
 	last := midnight(from)
 	day, after, err := resume(cursor, midnight(to.Add(-time.Nanosecond)))

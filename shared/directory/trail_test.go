@@ -99,6 +99,7 @@ func TestActivity(t *testing.T) {
 		{directory.TrailQuery{To: "9999-01-01"}, "", "time_invalid", 0},
 		{directory.TrailQuery{From: "2026-11-23", To: "2026-11-22"}, "", "range_invalid", 0},
 		{directory.TrailQuery{Kind: "Signed In"}, "", "kind_invalid", 0},
+		{directory.TrailQuery{Kind: "zzz"}, "", "kind_invalid", 0},
 		{directory.TrailQuery{}, "2026-11-23", "cursor_invalid", 0},
 		{directory.TrailQuery{}, "2030-11-23.", "cursor_invalid", 0},
 		{directory.TrailQuery{}, "2026-11-23.a#b", "cursor_invalid", 0},

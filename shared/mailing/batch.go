@@ -56,6 +56,34 @@ func (r *Recipient) Known() Outcome {
 	return r.Outcome
 }
 
+// open says that nothing has become of it yet.
+func (r *Recipient) open() bool { return r.Known() == Pending }
+
+// doubt marks what is open as uncertain: a call may take it, or took it.
+func (e *Entry) doubt() {
+	for k := range e.Recipients {
+		if r := &e.Recipients[k]; r.open() {
+			r.Outcome = Uncertain
+		}
+	}
+}
+
+// revise lets fn change outcomes, brings the state in line, and returns how
+// the tally changes.
+func (b *Batch) revise(fn func()) Tally {
+	before := b.Tally()
+	fn()
+	b.State = settledState(b)
+	return b.since(before)
+}
+
+// since is how the tally has changed.
+func (b *Batch) since(before Tally) Tally {
+	change := b.Tally()
+	change.Sub(before)
+	return change
+}
+
 // same says whether nothing that sending depends on has changed between two
 // readings of a batch.
 func (b *Batch) same(o *Batch) bool {

@@ -50,9 +50,9 @@ func (o *crowdedOffice) Account(context.Context) (mailing.Account, error) {
 	return mailing.Account{Enabled: true}, nil
 }
 
-// TestManyAtOnce lets eight deliverers work every bell at the same time, with
+// TestA23ManyAtOnce lets eight deliverers work every bell at the same time, with
 // sweeps and events in between: each mail goes once, and nobody is lost.
-func TestManyAtOnce(t *testing.T) {
+func TestA23ManyAtOnce(t *testing.T) {
 	w := newWorld(t, 1)
 	w.crowd(400)
 	plain := store.For[mailing.Tx](&store.Store{DB: w.db.DB}) // the one that dies is for one goroutine

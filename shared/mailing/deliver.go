@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/memberkey/memberkey/shared/message"
@@ -40,6 +41,8 @@ type Delivery struct {
 	Sleep  func(context.Context, time.Duration) // for throttling; ends with the context
 	Timing
 	Log *slog.Logger
+
+	spent spent
 }
 
 // Ring does what a bell asks for. Work that is somebody else's, or done, is
@@ -182,6 +185,46 @@ func (d *Delivery) stopped(ctx context.Context, b *Batch) bool {
 	return err == nil && m.State != Sending
 }
 
+// spent counts the mails of one person each that the pace does not know of yet.
+type spent struct {
+	sync.Mutex
+	mails int
+	told  time.Time
+}
+
+// add counts n more, and returns how many to tell the pace now: it is told at
+// most once a second, for these mails must not wait for one another.
+func (s *spent) add(n int, now time.Time) int {
+	s.Lock()
+	defer s.Unlock()
+	s.mails += n
+	if now.Sub(s.told) < time.Second {
+		return 0
+	}
+	n, s.mails, s.told = s.mails, 0, now
+	return n
+}
+
+// spend takes single mails off what mailings may still send today (H17). They
+// do not wait for it; what is not told here, the account tells a minute later.
+func (d *Delivery) spend(ctx context.Context, n int) {
+	if n = d.spent.add(n, d.Now()); n == 0 {
+		return
+	}
+	err := d.Store.Update(ctx, func(tx Tx) error {
+		p, err := tx.Pace()
+		if err != nil || p.DailyQuota <= 0 {
+			return err
+		}
+		p.SentLastDay += float64(n)
+		tx.PutPace(p)
+		return nil
+	})
+	if err != nil {
+		d.Log.WarnContext(ctx, "single mails not counted", "mails", n, "error", err)
+	}
+}
+
 func (d *Delivery) lowerPace(ctx context.Context) {
 	err := d.Store.Update(ctx, func(tx Tx) error {
 		p, err := tx.Pace()
@@ -204,7 +247,13 @@ func (d *Delivery) storeOutcomes(tx Tx, out *outgoing, receipts []Receipt) (Tall
 	if err != nil || b == nil || b.Fence != out.batch.Fence || b.Page != out.batch.Page {
 		return nil, err // worked by somebody else since: their record stands
 	}
-	before := b.Tally()
+	change := b.revise(func() { d.enter(b, out, receipts) })
+	tx.PutBatch(b, d.due(b))
+	return change, nil
+}
+
+// enter turns receipts into outcomes.
+func (d *Delivery) enter(b *Batch, out *outgoing, receipts []Receipt) {
 	for n, i := range out.which {
 		e, receipt := &b.Entries[i], receipts[n]
 		outcome, reason := Pending, receipt.Reason
@@ -226,7 +275,7 @@ func (d *Delivery) storeOutcomes(tx Tx, out *outgoing, receipts []Receipt) (Tall
 		}
 		for k := range e.Recipients {
 			r := &e.Recipients[k]
-			if r.Outcome == "" || r.Outcome == Pending || r.Outcome == Uncertain {
+			if r.open() || r.Outcome == Uncertain {
 				r.Outcome, r.Reason = outcome, reason
 				if outcome == Pending {
 					r.Outcome, r.Reason = "", ""
@@ -237,11 +286,6 @@ func (d *Delivery) storeOutcomes(tx Tx, out *outgoing, receipts []Receipt) (Tall
 			b.Single.LastReason = receipt.Reason
 		}
 	}
-	b.State = settledState(b)
-	tx.PutBatch(b, d.due(b))
-	change := b.Tally()
-	change.Sub(before)
-	return change, nil
 }
 
 // settledState is where a batch stands by its entries.
@@ -295,8 +339,13 @@ func (d *Delivery) batch(ctx context.Context, bell Bell) error {
 			if r.mailing.State != Sending {
 				return d.postpone(ctx, bell, min(d.Grace, time.Minute))
 			}
+		}
+		if r.mailing != nil || b.Single.Behind {
 			w := &worker{run: r}
 			wait, err := w.reserve(ctx, len(which), stopAt.Sub(d.Now()))
+			if busy(err) {
+				return d.postpone(ctx, bell, time.Second)
+			}
 			if err != nil {
 				return err
 			}
@@ -332,6 +381,9 @@ func (d *Delivery) batch(ctx context.Context, bell Bell) error {
 			receipts := d.hand(ctx, out, stopAt)
 			if err := d.settle(ctx, out, receipts); err != nil {
 				return err
+			}
+			if r.mailing == nil && !b.Single.Behind {
+				d.spend(ctx, len(receipts))
 			}
 		}
 		if d.Now().After(stopAt) || ctx.Err() != nil || len(open(out.batch, Pending)) > 0 {
@@ -369,11 +421,7 @@ func (d *Delivery) due(b *Batch) (due time.Time) {
 func (d *Delivery) intend(ctx context.Context, read *Batch, out *outgoing) (mine bool, err error) {
 	sending := out.batch.clone()
 	for _, i := range out.which {
-		for k := range sending.Entries[i].Recipients {
-			if r := &sending.Entries[i].Recipients[k]; r.Outcome == "" || r.Outcome == Pending {
-				r.Outcome = Uncertain
-			}
-		}
+		sending.Entries[i].doubt()
 	}
 	sending.State = settledState(sending)
 	err = d.Store.Update(ctx, func(tx Tx) error {
@@ -385,9 +433,7 @@ func (d *Delivery) intend(ctx context.Context, read *Batch, out *outgoing) (mine
 		if err != nil || b == nil || !b.same(read) {
 			return err
 		}
-		change := sending.Tally()
-		change.Sub(b.Tally())
-		if err := count(tx, sending, change); err != nil {
+		if err := count(tx, sending, sending.since(b.Tally())); err != nil {
 			return err
 		}
 		tx.PutBatch(sending, d.due(sending))
@@ -435,18 +481,16 @@ func (d *Delivery) settleCancelled(ctx context.Context, name Batch) error {
 		if b == nil || err != nil {
 			return err
 		}
-		before := b.Tally()
-		cancelOpen(b)
-		for _, i := range open(b, Uncertain) {
-			for k := range b.Entries[i].Recipients {
-				if r := &b.Entries[i].Recipients[k]; r.Outcome == Uncertain && !d.Now().Before(d.confirmedBy(b, i)) {
-					r.Outcome, r.Reason = Failed, NotConfirmed
+		change := b.revise(func() {
+			cancelOpen(b)
+			for _, i := range open(b, Uncertain) {
+				for k := range b.Entries[i].Recipients {
+					if r := &b.Entries[i].Recipients[k]; r.Outcome == Uncertain && !d.Now().Before(d.confirmedBy(b, i)) {
+						r.Outcome, r.Reason = Failed, NotConfirmed
+					}
 				}
 			}
-		}
-		b.State = settledState(b)
-		change := b.Tally()
-		change.Sub(before)
+		})
 		tx.PutBatch(b, d.due(b))
 		return count(tx, b, change)
 	})

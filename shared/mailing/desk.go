@@ -456,8 +456,8 @@ func (m *Mailing) audience() *Audience {
 	return a
 }
 
-// Preview renders the message as one profile would get it, with a link that
-// opens only the sample page (H16, N2). What was sent is shown as it was frozen.
+// Preview renders the mail that one profile would get, together with whoever
+// shares it, with links that open only the sample page (H16, N2). What was sent is shown as it was frozen.
 func (d *Desk) Preview(ctx context.Context, org, id string, as profile.ID) (message.Rendered, error) {
 	settings, err := d.Store.Organization(ctx, org)
 	if err != nil {
@@ -477,7 +477,7 @@ func (d *Desk) Preview(ctx context.Context, org, id string, as profile.ID) (mess
 	if content.Compiled == nil {
 		return message.Rendered{}, errIncomplete
 	}
-	return Preview(ctx, d.Store, settings, content.Compiled, as, d.Now())
+	return preview(ctx, d.Store, settings, m, content.Compiled, as, d.Now())
 }
 
 // Test mails the message as one profile would get it to addresses that the

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/csv"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -308,6 +309,82 @@ func TestPreviewIsWhatIsSent(t *testing.T) {
 	}
 }
 
+// TestPreviewOfASharedMailbox: whoever of a mailbox is chosen, the preview is
+// the one mail that all of them get, before counting, after it, and once sent
+// (H13, H16).
+func TestPreviewOfASharedMailbox(t *testing.T) {
+	bakery := &profile.Profile{ID: "5", Type: profile.Organization, OrganizationName: "Harbour Bakery", Email: "bakery@example.org", Status: profile.Active}
+	named := person("3", "both@example.org")
+	named.Username = "both@example.org"
+	never := person("4", "both@example.org")
+	never.DoNotEmail = true
+	late := person("6", "both@example.org")
+	late.Status = profile.Lapsed
+	for name, all := range map[string][]*profile.Profile{
+		"two without usernames":             {person("1", "pair@example.org"), person("2", "pair@example.org")},
+		"whose mailbox is a username":       {person("1", "both@example.org"), named, never, late},
+		"one of two":                        {person("1", "both@example.org"), never, late},
+		"a company is greeted by its name":  {bakery},
+		"one whose name stands for another": {person("1", "both@example.org"), func() *profile.Profile { p := *named; p.Email = "away@example.org"; return &p }()},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, 1)
+			ctx := context.Background()
+			w.put(all...)
+			w.clock = w.clock.Add(time.Minute)
+			subject, html := "For [[FIRSTNAME]]", "<p>Dear [[FIRSTNAME]],</p><p>[[PORTALLOGINLINK]]</p>"
+			v, err := w.desk.Create(ctx, org, staff, "", mailing.Edit{Subject: &subject, HTML: &html, Audience: &profile.Filter{Status: []profile.Status{profile.Active}}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			plain := func(s string) string {
+				return linkInMail.ReplaceAllString(ends.ReplaceAllString(s, "END"), "LINK")
+			}
+			type seen struct{ when, text, html, subject string }
+			var previews []seen
+			look := func(when string) {
+				for _, p := range all {
+					if p.DoNotEmail || p.Status != profile.Active || p.Email == "away@example.org" {
+						continue
+					}
+					shown, err := w.desk.Preview(ctx, org, v.ID, p.ID)
+					if err != nil {
+						t.Fatal(err)
+					}
+					previews = append(previews, seen{when + " as " + string(p.ID), plain(shown.Text), plain(shown.HTML), shown.Subject})
+				}
+			}
+			look("draft")
+			a := w.freeze(v.ID)
+			look("counted")
+			if err := w.desk.Test(ctx, org, staff, v.ID, all[0].ID, []string{"staff@example.org"}); err != nil {
+				t.Fatal(err)
+			}
+			w.drain()
+			test := w.office.sent[0]
+			previews = append(previews, seen{"test", plain(test.Text), plain(test.HTML), strings.TrimPrefix(test.Subject, "[Test] ")})
+			if _, err := w.desk.Send(ctx, org, staff, v.ID, a.Version, time.Time{}); err != nil {
+				t.Fatal(err)
+			}
+			w.drain()
+			look("sent")
+			mail := w.office.sent[1]
+			want := seen{text: plain(mail.Text), html: plain(mail.HTML), subject: mail.Subject}
+			for _, p := range previews {
+				if want.when = p.when; p != want {
+					t.Errorf("%s: previewed %q\n%s\nsent %q\n%s", p.when, p.subject, p.text, want.subject, want.text)
+				}
+			}
+			if name == "a company is greeted by its name" && (!strings.Contains(mail.Text, "Dear Harbour Bakery,") || mail.Subject != "For Harbour Bakery") {
+				t.Errorf("%s\n%s", mail.Subject, mail.Text)
+			}
+		})
+	}
+}
+
+// ends is the moment at which a link ends, as mails tell it.
+var ends = regexp.MustCompile(`\d+ [A-Z][a-z]+ 2026[^<.\n]*`)
+
 func TestReportAndRecipients(t *testing.T) {
 	w := newWorld(t, 5)
 	w.crowd(80)
@@ -375,6 +452,33 @@ func TestReportAndRecipients(t *testing.T) {
 	last := rows[len(rows)-1]
 	if !strings.HasPrefix(last[1], "'=1+1") || last[6] != "Y" {
 		t.Errorf("last row %q", last)
+	}
+}
+
+// TestWhomToAskInstead: an organization that is skipped for want of an email
+// names its main contact, if that one can be mailed (U9).
+func TestWhomToAskInstead(t *testing.T) {
+	w := newWorld(t, 1)
+	company := func(id string) *profile.Profile {
+		return &profile.Profile{ID: profile.ID(id), Type: profile.Organization, OrganizationName: "Company " + id, Status: profile.Active}
+	}
+	works := func(p *profile.Profile, at profile.ID, main bool) *profile.Profile {
+		p.Relations = append(p.Relations, profile.Relation{To: at, Kind: "Employee", MainContact: main})
+		return p
+	}
+	w.put(company("c1"), company("c2"), company("c3"), person("9", ""))
+	w.put(works(person("1", "a@example.org"), "c1", false), works(works(person("2", "b@example.org"), "c1", true), "c2", false), works(person("3", ""), "c2", true))
+	id := w.compose(profile.Filter{}).ID
+	w.freeze(id)
+	got := map[profile.ID]mailing.Contact{}
+	for _, r := range w.recipients(id) {
+		if r.Reason == mailing.NoEmail {
+			got[r.Profile] = r.MainContact
+		}
+	}
+	want := map[profile.ID]mailing.Contact{"c1": {ID: "2", Name: "Ana García 2"}, "c2": {}, "c3": {}, "9": {}, "3": {}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
 	}
 }
 

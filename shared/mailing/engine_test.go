@@ -13,7 +13,7 @@ import (
 	"github.com/memberkey/memberkey/shared/profile"
 )
 
-var seeds = flag.Uint64("seeds", 16, "how many times TestNobodyIsLost plays a mailing")
+var seeds = flag.Uint64("seeds", 16, "how many times TestA23NobodyIsLost plays a mailing")
 
 // crowd fills the association with every sort of profile there is.
 func (w *world) crowd(n int) {
@@ -74,10 +74,10 @@ func (w *world) disturb(id profile.ID) {
 	}
 }
 
-// TestNobodyIsLost plays a mailing through everything that can go wrong, many
+// TestA23NobodyIsLost plays a mailing through everything that can go wrong, many
 // times over, and holds it against H15 and A23 after every step. With events on
 // nobody is mailed twice; without them only those whose mail was in doubt are.
-func TestNobodyIsLost(t *testing.T) {
+func TestA23NobodyIsLost(t *testing.T) {
 	ends := map[mailing.State]int{}
 	var mu sync.Mutex
 	t.Run("seeds", func(t *testing.T) {

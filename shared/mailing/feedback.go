@@ -49,13 +49,8 @@ type mark struct {
 	reason  string
 }
 
-// Record takes an event in; it may be given the same again.
-func (f *Feedback) Record(ctx context.Context, event Event) error {
-	return f.RecordAll(ctx, []Event{event})[0]
-}
-
 // RecordAll takes events in, those of one batch in one transaction; it answers
-// for each.
+// for each. It may be given the same again.
 func (f *Feedback) RecordAll(ctx context.Context, all []Event) []error {
 	errs := make([]error, len(all))
 	var order []string
@@ -108,8 +103,7 @@ func (f *Feedback) record(ctx context.Context, group []Event) error {
 		if b.same(before) {
 			return nil // all of it was known
 		}
-		change := b.Tally()
-		change.Sub(before.Tally())
+		change := b.since(before.Tally())
 		if b.State == BatchUncertain {
 			b.State = settledState(b)
 		}
@@ -175,17 +169,17 @@ func (e Event) outcome() (Outcome, string) {
 	case EventBounced:
 		switch {
 		case e.OnList:
-			return Bounced, "suppressed"
+			return Bounced, OnSuppression
 		case e.Permanent:
-			return Bounced, "bounced"
+			return Bounced, BouncedForGood
 		}
-		return Bounced, "bounced_for_now"
+		return Bounced, BouncedForNow
 	case EventComplaint:
-		return Complained, "complained"
+		return Complained, ComplainedOf
 	case EventRejected:
-		return Failed, "rejected"
+		return Failed, RefusedLater
 	case EventUnmade:
-		return Failed, "not_rendered"
+		return Failed, NotRendered
 	}
 	return "", ""
 }

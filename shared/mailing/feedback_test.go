@@ -49,7 +49,7 @@ func TestEventsInAnyOrder(t *testing.T) {
 					}
 				} else {
 					for _, e := range test.events {
-						if err := w.feedback.Record(context.Background(), e); err != nil {
+						if err := w.record(e); err != nil {
 							t.Fatal(err)
 						}
 					}
@@ -89,7 +89,7 @@ func TestEventsOfNobody(t *testing.T) {
 		{Organization: org, Tag: "m_" + id + "_1_-1_0_0", Type: mailing.EventDelivered},
 		{Organization: "lake", Tag: tag, Type: mailing.EventBounced, Permanent: true},
 	} {
-		if err := w.feedback.Record(context.Background(), e); err != nil {
+		if err := w.record(e); err != nil {
 			t.Errorf("%s: %v", e.Tag, err)
 		}
 	}
@@ -108,7 +108,7 @@ func TestMarkIsOfTheAddress(t *testing.T) {
 	w.drain()
 	w.edit("1", func(p *profile.Profile) { p.Email = "better@example.org" })
 	e := mailing.Event{Organization: org, Tag: w.office.sent[0].Tag, Type: mailing.EventBounced, Permanent: true}
-	if err := w.feedback.Record(context.Background(), e); err != nil {
+	if err := w.record(e); err != nil {
 		t.Fatal(err)
 	}
 	if p := w.profile("1"); p.Undeliverable != nil {

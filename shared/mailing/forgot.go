@@ -33,7 +33,14 @@ type Asked struct {
 	At []time.Time `json:"at"`
 }
 
-// allow counts one more, unless it is too many: 1 a minute, 5 an hour, 10 a day.
+// How much mail a mailbox can be made to get.
+const (
+	askedApart  = time.Minute // from one to the next
+	askedInHour = 5
+	askedInDay  = 10
+)
+
+// allow counts one more, unless it is too many.
 func (a *Asked) allow(now time.Time) bool {
 	var kept []time.Time
 	hour := 0
@@ -46,7 +53,7 @@ func (a *Asked) allow(now time.Time) bool {
 		}
 	}
 	a.At = kept
-	if len(kept) >= 10 || hour >= 5 || len(kept) > 0 && now.Sub(kept[len(kept)-1]) < time.Minute {
+	if len(kept) >= askedInDay || hour >= askedInHour || len(kept) > 0 && now.Sub(kept[len(kept)-1]) < askedApart {
 		return false
 	}
 	a.At = append(a.At, now)

@@ -82,11 +82,8 @@ func (f *Freezing) Ring(ctx context.Context, bell Bell) error {
 	}
 	w := &walk{Freezing: f, settings: settings, m: m, cursor: m.Freeze.Cursor, facts: NewFacts(f.Store, settings, m.Audience, f.Now())}
 	w.facts.needs.SharedMailbox = false // the walk itself sees who stands together
-	if m.RemindsOf != "" {
-		if w.reminded, err = f.Store.Mailing(ctx, m.Organization, m.RemindsOf); err != nil {
-			return err
-		}
-		w.finder = NewFinder(f.Store, m.Organization)
+	if err := w.remind(ctx); err != nil {
+		return err
 	}
 	for {
 		if f.Now().After(stopAt) || ctx.Err() != nil {
@@ -119,6 +116,15 @@ type walk struct {
 	far    int    // profiles read since the last write
 	mails  int    // entries among units
 	skips  int    // skipped profiles among units
+}
+
+// remind reads the mailing that this one reminds of, if any.
+func (w *walk) remind(ctx context.Context) (err error) {
+	if w.m.RemindsOf != "" {
+		w.finder = NewFinder(w.Store, w.m.Organization)
+		w.reminded, err = w.Store.Mailing(ctx, w.m.Organization, w.m.RemindsOf)
+	}
+	return err
 }
 
 // enough says that a step is worth writing.

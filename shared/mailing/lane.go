@@ -35,10 +35,13 @@ func (d *Delivery) lane(ctx context.Context, bell Bell) error {
 		upcoming, err := w.upcoming(ctx, stopAt)
 		if err != nil {
 			w.letGo(ctx)
+			if errors.Is(err, errLost) {
+				return nil
+			}
 			return err
 		}
 		err = w.commit(ctx, upcoming)
-		for try := 0; problem.CodeOf(err) == "busy" && try < maxTries; try++ {
+		for try := 0; busy(err) && try < maxTries; try++ {
 			err = w.commit(ctx, upcoming) // events of many batches write the same lane
 		}
 		if errors.Is(err, errLost) {
@@ -74,11 +77,14 @@ func (d *Delivery) claim(ctx context.Context, bell Bell) (*Lane, error) {
 		claimed = l
 		return nil
 	})
-	if problem.CodeOf(err) == "busy" {
+	if busy(err) {
 		return nil, nil // another bell of the same lane was quicker
 	}
 	return claimed, err
 }
+
+// busy says that others wrote the same things until the store gave up.
+func busy(err error) bool { return err != nil && problem.As(err).Kind == problem.Busy }
 
 // worker holds a lane.
 type worker struct {
@@ -219,7 +225,7 @@ func (w *worker) reserve(ctx context.Context, n int, patience time.Duration) (wa
 	if w.unpaced = rate == 0 && p.DailyQuota <= 0; w.unpaced {
 		return 0, nil
 	}
-	if left := p.BulkQuotaLeft(); left >= 0 && left < float64(n) {
+	if !p.room(n) {
 		w.halted = true
 		return 0, w.stopMailing(ctx, WaitingQuota, "daily_quota")
 	}
@@ -282,6 +288,10 @@ func (w *worker) commit(ctx context.Context, next *outgoing) error {
 		l, err := tx.Lane(w.lane.Organization, w.lane.Mailing, w.lane.Generation, w.lane.Number)
 		if err != nil {
 			return err
+		}
+		if l == nil {
+			lost = true
+			return nil
 		}
 		if w.sent != nil {
 			change, err := w.storeOutcomes(tx, w.sent, w.result)
@@ -363,6 +373,9 @@ func (w *worker) send(ctx context.Context, out *outgoing, stopAt time.Time) {
 
 // stopMailing pauses or parks a mailing that is being sent.
 func (w *worker) stopMailing(ctx context.Context, to State, reason string) error {
+	if w.mailing == nil {
+		return nil // a single mail that waits behind the others: it comes again
+	}
 	return w.Store.Update(ctx, func(tx Tx) error {
 		m, err := tx.Mailing(w.mailing.Organization, w.mailing.ID)
 		if err != nil || m.State != Sending {
@@ -378,27 +391,31 @@ func (w *worker) stopMailing(ctx context.Context, to State, reason string) error
 // abandon marks what a dead holder may or may not have sent as uncertain.
 func (w *worker) abandon(ctx context.Context, b *Batch) error {
 	return w.Store.Update(ctx, func(tx Tx) error {
-		l, err := tx.Lane(w.lane.Organization, w.lane.Mailing, w.lane.Generation, w.lane.Number)
+		l, err := w.held(tx)
 		if err != nil {
 			return err
 		}
 		stored, err := tx.Batch(*b)
-		if err != nil || stored == nil || stored.State != BatchIntent || stored.Fence == w.lane.Fence || l.Fence != w.lane.Fence {
+		if err != nil || stored == nil || stored.State != BatchIntent || stored.Fence == l.Fence {
 			return err
 		}
-		before := stored.Tally()
-		stored.each(func(r *Recipient) {
-			if r.Outcome == "" || r.Outcome == Pending {
-				r.Outcome = Uncertain
+		l.Tally.Add(stored.revise(func() {
+			for i := range stored.Entries {
+				stored.Entries[i].doubt()
 			}
-		})
-		stored.State = settledState(stored)
-		change := stored.Tally()
-		change.Sub(before)
-		l.Tally.Add(change)
+		}))
 		tx.PutBatch(stored, w.due(stored))
 		return tx.PutTally(l)
 	})
+}
+
+// held reads the lane, if it is still this worker's.
+func (w *worker) held(tx Tx) (*Lane, error) {
+	l, err := tx.Lane(w.lane.Organization, w.lane.Mailing, w.lane.Generation, w.lane.Number)
+	if err == nil && (l == nil || l.Fence != w.lane.Fence) {
+		err = errLost
+	}
+	return l, err
 }
 
 // cancelLane skips what was not tried yet, some batches in a transaction.
@@ -409,73 +426,88 @@ func (d *Delivery) cancelLane(ctx context.Context, bell Bell) error {
 	}
 	w := &worker{run: &run{Delivery: d}, lane: lane}
 	stopAt := d.Now().Add(d.Budget)
-	for from := lane.Next; ; {
+	for from, more := lane.Next, true; more && err == nil; {
 		if d.Now().After(stopAt) || ctx.Err() != nil {
-			return w.Store.Update(ctx, func(tx Tx) error { return w.release(tx, d.Now()) })
+			err = w.release(ctx)
+			break
 		}
-		batches, more, err := d.Store.Batches(ctx, lane.Organization, lane.Mailing, lane.Generation, lane.Number, from, 16)
+		from, more, err = w.cancelSome(ctx, from)
+	}
+	if errors.Is(err, errLost) {
+		return nil // whoever took it over goes on
+	}
+	return err
+}
+
+// cancelSome skips what was not tried in some batches, and tells where the
+// lane goes on.
+func (w *worker) cancelSome(ctx context.Context, from int) (next int, more bool, err error) {
+	batches, more, err := w.Store.Batches(ctx, w.lane.Organization, w.lane.Mailing, w.lane.Generation, w.lane.Number, from, 16)
+	if err != nil {
+		return from, false, err
+	}
+	next = from
+	for _, b := range batches {
+		next = b.Index + 1
+		if b.State == BatchIntent {
+			if err := w.abandon(ctx, b); err != nil {
+				return next, false, err
+			}
+		}
+	}
+	return next, more, w.Store.Update(ctx, func(tx Tx) error {
+		l, err := w.held(tx)
 		if err != nil {
 			return err
 		}
 		for _, b := range batches {
-			if b.State == BatchIntent {
-				if err := w.abandon(ctx, b); err != nil {
-					return err
-				}
-			}
-		}
-		err = d.Store.Update(ctx, func(tx Tx) error {
-			l, err := tx.Lane(lane.Organization, lane.Mailing, lane.Generation, lane.Number)
-			if err != nil || l.Fence != lane.Fence {
+			b, err := tx.Batch(*b)
+			if err != nil {
 				return err
 			}
-			for _, b := range batches {
-				b, err := tx.Batch(*b)
-				if err != nil || b == nil {
-					return err
-				}
-				if change, ok := cancelOpen(b); ok {
-					l.Tally.Add(change)
-					if b.At.IsZero() {
-						b.At = d.Now() // from now on it expires
-					}
-					tx.PutBatch(b, d.due(b))
-				}
-				l.Next = b.Index + 1
+			if b == nil {
+				continue
 			}
-			l.LeaseUntil = d.Now().Add(d.Lease)
-			due := l.LeaseUntil
-			if !more {
-				l.Finished, l.LeaseUntil, due = true, time.Time{}, time.Time{}
+			skipped := false
+			change := b.revise(func() { skipped = cancelOpen(b) })
+			if !skipped {
+				continue
 			}
-			tx.PutLane(l, due)
-			return nil
-		})
-		if err != nil || !more {
-			return err
+			l.Tally.Add(change)
+			if b.At.IsZero() {
+				b.At = w.Now() // from now on it expires
+			}
+			tx.PutBatch(b, w.due(b))
 		}
-		from = batches[len(batches)-1].Index + 1
-	}
+		l.Next, l.LeaseUntil = next, w.Now().Add(w.Lease)
+		due := l.LeaseUntil
+		if !more {
+			l.Finished, l.LeaseUntil, due = true, time.Time{}, time.Time{}
+		}
+		tx.PutLane(l, due)
+		return nil
+	})
 }
 
-// release gives the lane back before its lease ends, to be rung at due.
-func (w *worker) release(tx Tx, due time.Time) error {
-	l, err := tx.Lane(w.lane.Organization, w.lane.Mailing, w.lane.Generation, w.lane.Number)
-	if err != nil || l.Fence != w.lane.Fence {
-		return err
-	}
-	l.LeaseUntil = time.Time{}
-	tx.PutLane(l, due)
-	return nil
+// release gives the lane back before its lease ends; the sweep rings for it.
+func (w *worker) release(ctx context.Context) error {
+	return w.Store.Update(ctx, func(tx Tx) error {
+		l, err := w.held(tx)
+		if err != nil {
+			return err
+		}
+		l.LeaseUntil = time.Time{}
+		tx.PutLane(l, w.Now())
+		return nil
+	})
 }
 
 // cancelOpen skips the pending recipients of a batch of a cancelled mailing.
-func cancelOpen(b *Batch) (change Tally, any bool) {
-	before := b.Tally()
+func cancelOpen(b *Batch) (any bool) {
 	for i := range b.Entries {
 		e := &b.Entries[i]
 		for k := range e.Recipients {
-			if r := &e.Recipients[k]; r.Outcome == "" || r.Outcome == Pending {
+			if r := &e.Recipients[k]; r.open() {
 				r.Outcome, r.Reason, any = Skipped, WasCancelled, true
 				if e.inDoubt() {
 					r.Outcome, r.Reason = Failed, NotConfirmed
@@ -483,11 +515,5 @@ func cancelOpen(b *Batch) (change Tally, any bool) {
 			}
 		}
 	}
-	if !any {
-		return nil, false
-	}
-	b.State = settledState(b)
-	change = b.Tally()
-	change.Sub(before)
-	return change, true
+	return any
 }

@@ -9,7 +9,8 @@
 //  2. Freeze (freeze.go): the audience is walked in order of mailbox and written
 //     down as batches, in lanes; who cannot be mailed is skipped with the reason.
 //  3. Send: the state flips and the lanes are rung.
-//  4. Deliver (lane.go, deliver.go; who is mailed, prepare.go; what, render.go):
+//  4. Deliver (lane.go, deliver.go; who is mailed, prepare.go; what, render.go
+//     and, for staff to look at, preview.go):
 //     whoever holds a [Lane] works its batches in order:
 //     read who, mint links, write the intent, call SES once, write the outcomes.
 //  5. Settle (sweep.go): what SES may or may not have taken is uncertain, waits
@@ -133,7 +134,16 @@ const (
 // Reasons of failing beside what the mail service says.
 const (
 	NotConfirmed = "not_confirmed" // nobody ever heard of it again
-	NotRendered  = "not_rendered"  // the message is not there any more
+	NotRendered  = "not_rendered"  // the message is not there any more, or the service could not make the mail
+)
+
+// What the mail service tells of a mail that it took. An address that bounced
+// for good, was complained about, or is OnSuppression, is bad from then on.
+const (
+	BouncedForGood = "bounced"
+	BouncedForNow  = "bounced_for_now"
+	ComplainedOf   = "complained"
+	RefusedLater   = "rejected"
 )
 
 // Recipient is one profile of an entry.
@@ -203,7 +213,6 @@ type Batch struct {
 	Page  string    `json:"g,omitempty"` // link page of the latest intent
 	At    time.Time `json:"t,omitzero"`  // of the latest intent
 	Ends  time.Time `json:"d,omitzero"`  // of the links of that page
-	Tries int       `json:"n,omitempty"` // calls made for the batch
 
 	Single *Single `json:"x,omitempty"`
 }
@@ -214,8 +223,9 @@ type Single struct {
 	RequestedBy activity.Actor `json:"requestedBy"`
 	// Ends is when the link ends: request time plus lifetime, kept by every repeat (H11).
 	Ends time.Time `json:"ends,omitzero"`
-	// Lease and Fence of whoever works on it; a single batch is its own lane.
-	LeaseUntil time.Time `json:"leaseUntil,omitzero"`
+	// Behind marks one of many that nobody waits for, such as the notices of an
+	// import: it goes at the pace of mailings, behind the mails of one person.
+	Behind bool `json:"behind,omitempty"`
 	// Notice tells what changed (H5b).
 	Notice *message.Notice `json:"notice,omitempty"`
 	// Test is a test of a mailing: the mailing and whom it is shown as.
@@ -300,6 +310,8 @@ type Bell struct {
 	Lane         int      `json:"lane,omitempty"`
 	Index        int      `json:"index,omitempty"`
 	ID           string   `json:"id,omitempty"`
+	// Behind says that a single batch belongs on the bulk queue ([Single.Behind]).
+	Behind bool `json:"behind,omitempty"`
 }
 
 // Request is a forgot-login request, worked behind the queue (H12).

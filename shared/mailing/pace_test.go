@@ -3,11 +3,14 @@ package mailing_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/memberkey/memberkey/shared/mailing"
+	"github.com/memberkey/memberkey/shared/message"
 	"github.com/memberkey/memberkey/shared/profile"
+	"github.com/memberkey/memberkey/shared/store"
 )
 
 func TestPace(t *testing.T) {
@@ -126,5 +129,80 @@ func TestSingleMailsPassBy(t *testing.T) {
 	w.drain()
 	if sleeps < 3 {
 		t.Error("the mailing never waited")
+	}
+}
+
+// TestNoticesOfAnImportStandBehind: thousands of them are due, and one reset
+// whose bell was lost; the reset goes first, and they keep the pace (H5b, H17).
+func TestNoticesOfAnImportStandBehind(t *testing.T) {
+	const notices, rate = 2000, 50
+	w := newWorld(t, 1)
+	w.office.silent = true
+	w.put(person("solo", "solo@example.org"), person("1", "a@example.org"))
+	w.office.account = mailing.Account{Enabled: true, Rate: rate}
+	w.run()
+	for part := range slices.Chunk(make([]struct{}, notices), 50) {
+		w.update(func(tx *store.Tx) error {
+			for range part {
+				b := mailing.NewNotice(w.desk.NewID(w.clock), w.profile("1"), []message.Change{message.EmailChanged}, message.ByStaff, staff, w.clock, "")
+				b.Single.Behind = true
+				tx.PutBatch(b, w.clock)
+			}
+			return nil
+		})
+	}
+	reset := w.reset("solo")
+	w.queue = nil // lost
+	w.clock = w.clock.Add(2 * time.Minute)
+	w.run()
+	var single, bulk []mailing.Bell
+	for _, b := range w.queue {
+		if b.Behind {
+			bulk = append(bulk, b)
+		} else {
+			single = append(single, b)
+		}
+	}
+	if len(single) != 1 || single[0].ID != reset || len(bulk) == 0 || len(bulk) > notices/2 {
+		t.Fatalf("rung for %d in the single queue and %d in the bulk queue", len(single), len(bulk))
+	}
+	sleep := w.delivery.Sleep
+	w.delivery.Sleep = func(context.Context, time.Duration) { t.Error("the reset waits") }
+	if err := w.work(single[0]); err != nil || w.single(reset) != mailing.Sent || len(w.office.sent) != 1 {
+		t.Fatalf("the reset is %s, %d mails sent, %v", w.single(reset), len(w.office.sent), err)
+	}
+	w.delivery.Sleep, w.queue = sleep, bulk
+	start := w.clock
+	for range 100 {
+		if w.drain(); len(w.office.sent) == 1+notices {
+			break
+		}
+		w.clock = w.clock.Add(timing.Again)
+		w.run()
+	}
+	if len(w.office.sent) != 1+notices {
+		t.Fatalf("%d mails sent of %d", len(w.office.sent), 1+notices)
+	}
+	bulkRate := (&mailing.Pace{Rate: rate}).BulkRate()
+	if took := w.clock.Sub(start).Seconds(); took < (notices-1)/bulkRate {
+		t.Errorf("%d notices in %.0f s at %v a second", notices, took, bulkRate)
+	}
+}
+
+// TestSingleMailsAreCounted: they never wait, and what they use of the day is
+// not there for mailings (H17).
+func TestSingleMailsAreCounted(t *testing.T) {
+	w := newWorld(t, 1)
+	w.put(person("1", "a@example.org"))
+	w.office.account = mailing.Account{Enabled: true, Rate: 1, DailyQuota: 100}
+	w.run()
+	w.delivery.Sleep = func(context.Context, time.Duration) { t.Error("a single mail waits") }
+	for _, passed := range []time.Duration{0, 100 * time.Millisecond, time.Second} {
+		w.clock = w.clock.Add(passed)
+		w.reset("1")
+		w.drain()
+	}
+	if p, err := w.store.Pace(context.Background()); err != nil || p.SentLastDay != 3 || !p.Until.IsZero() {
+		t.Errorf("%+v, %v", p, err)
 	}
 }

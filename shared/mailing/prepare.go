@@ -25,11 +25,7 @@ type outgoing struct {
 // change is what storing a prepared batch does to the tally.
 func (o *outgoing) change() Tally {
 	t := o.batch.Tally()
-	total := 0
-	for _, n := range t {
-		total += n
-	}
-	t[Pending] -= total // all of them were pending before
+	t[Pending] -= t.Total() // all of them were pending before
 	return t
 }
 
@@ -43,7 +39,6 @@ func (r *run) prepare(ctx context.Context, b *Batch, which []int) (*outgoing, er
 	if !again {
 		b.At = now
 	}
-	b.Tries++
 	var ids []profile.ID
 	for _, i := range which {
 		for _, rcpt := range b.Entries[i].Recipients {
@@ -166,7 +161,7 @@ func (r *run) fit(ctx context.Context, b *Batch, i int, profiles map[profile.ID]
 	var stay, leave, doubted []Recipient
 	mailbox := ""
 	for _, rcpt := range e.Recipients {
-		if !(rcpt.Outcome == "" || rcpt.Outcome == Pending || rcpt.Outcome == Uncertain) {
+		if !rcpt.open() && rcpt.Outcome != Uncertain {
 			stay = append(stay, rcpt)
 			continue
 		}
@@ -293,7 +288,7 @@ func Unmailable(p *profile.Profile, access profile.Access, targets profile.Targe
 		return NotAllowed
 	case rules.Single:
 		return ""
-	case p.Undeliverable != nil && p.Undeliverable.Reason == "bounced":
+	case p.Undeliverable != nil && p.Undeliverable.Reason == BouncedForGood:
 		return BouncedBefore
 	case p.Undeliverable != nil:
 		return OnSuppression
@@ -308,7 +303,7 @@ func open(b *Batch, outcome Outcome) []int {
 	var which []int
 	for i := range b.Entries {
 		if slices.ContainsFunc(b.Entries[i].Recipients, func(r Recipient) bool {
-			return r.Outcome == outcome || outcome == Pending && r.Outcome == ""
+			return r.Known() == outcome
 		}) {
 			which = append(which, i)
 		}

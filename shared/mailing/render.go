@@ -1,6 +1,7 @@
 package mailing
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -23,38 +24,18 @@ func Association(s *organization.Settings) message.Association {
 // render makes the mail of one entry.
 func (r *run) render(ctx context.Context, b *Batch, i int, going []*profile.Profile, page *link.Page) (Mail, error) {
 	e := &b.Entries[i]
-	first := going[0]
-	taken := e.Taken
-	if first.Username == "" && first.Mailbox != "" && (b.Kind != KindMailing || first.EpochAt.After(r.mailing.Freeze.At)) {
-		var err error
-		if taken, err = r.mailboxTaken(ctx, b.Organization, first.Mailbox); err != nil {
-			return Mail{}, err
-		}
-	}
-	without := 0
-	for _, p := range going {
-		if p.Username == "" {
-			without++
-		}
-	}
-	all := make([]message.Values, len(going))
-	for n, p := range going {
-		all[n] = r.values(p)
-		if page == nil {
-			continue
-		}
-		token, err := page.Mint(r.Rand, p.ID, p.Epoch)
-		if err != nil {
-			return Mail{}, err
-		}
-		l := &all[n].Logins[0]
-		l.URL = r.settings.Portal("/set-password/" + token.Reveal())
-		l.Ends = r.ends
-		if p.Username == "" && (taken || without > 1) {
-			l.Username, l.UsernameNote = "", message.ChooseUsername
-		}
-	}
 	mail := Mail{To: e.Address, Tag: Tag(b, i)}
+	var url func(*profile.Profile) (string, error)
+	if page != nil {
+		url = func(p *profile.Profile) (string, error) {
+			token, err := page.Mint(r.Rand, p.ID, p.Epoch)
+			return r.settings.Portal("/set-password/" + token.Reveal()), err
+		}
+	}
+	all, err := r.together(ctx, b, e, going, url)
+	if err != nil {
+		return Mail{}, err
+	}
 	if r.compiled != nil && b.Kind == KindMailing {
 		v := message.Join(all...)
 		begin := len(r.data)
@@ -68,6 +49,45 @@ func (r *run) render(ctx context.Context, b *Batch, i int, going []*profile.Prof
 	}
 	mail.Data = rendered.AppendTemplateData(nil)
 	return mail, nil
+}
+
+// together says what a mail tells of each of those who share it; delivery and
+// preview both ask it (H16). url makes the links, nil for a mail without.
+//
+// The mailbox becomes the username of a profile without one unless somebody
+// has it already, or two of this mail would have to share it (H13).
+func (r *run) together(ctx context.Context, b *Batch, e *Entry, going []*profile.Profile, url func(*profile.Profile) (string, error)) ([]message.Values, error) {
+	taken, without := e.Taken, 0
+	for _, p := range going {
+		if p.Username == "" {
+			without++
+		}
+	}
+	first := going[0]
+	if first.Username == "" && first.Mailbox != "" && (b.Kind != KindMailing || first.EpochAt.After(r.mailing.Freeze.At)) {
+		id, err := r.Store.Claim(ctx, b.Organization, first.Mailbox)
+		if err != nil {
+			return nil, err
+		}
+		taken = id != ""
+	}
+	all := make([]message.Values, len(going))
+	for n, p := range going {
+		all[n] = r.values(p)
+		if url == nil {
+			continue
+		}
+		l := &all[n].Logins[0]
+		var err error
+		if l.URL, err = url(p); err != nil {
+			return nil, err
+		}
+		l.Ends = r.ends
+		if p.Username == "" && (taken || without > 1) {
+			l.Username, l.UsernameNote = "", message.ChooseUsername
+		}
+	}
+	return all, nil
 }
 
 // standard renders a single mail.
@@ -93,49 +113,6 @@ func (r *run) standard(ctx context.Context, b *Batch, all []message.Values) (mes
 	return message.Rendered{}, fmt.Errorf("mailing: no mail of kind %q", b.Kind)
 }
 
-// test renders a mailing as a test: as the chosen profile, with the sample link.
-func (r *run) test(ctx context.Context, b *Batch) (message.Rendered, error) {
-	content, err := r.Store.Content(ctx, b.Organization, b.Single.TestOf)
-	if err != nil {
-		return message.Rendered{}, err
-	}
-	if content.Compiled == nil {
-		return message.Rendered{}, errNoMessage
-	}
-	rendered, err := Preview(ctx, r.Store, r.settings, content.Compiled, b.Single.As, r.Now())
-	rendered.Subject = "[Test] " + rendered.Subject
-	return rendered, err
-}
-
-// SampleToken stands in links of previews and tests; it opens the sample page
-// and nothing else (N2).
-const SampleToken = "sample"
-
-// Preview renders a message as one profile would get it, by the code that
-// sends it, with a link that opens only the sample page (H16).
-func Preview(ctx context.Context, store Store, settings *organization.Settings, compiled *message.Compiled, as profile.ID, now time.Time) (message.Rendered, error) {
-	p, err := store.Profile(ctx, settings.ID, as)
-	if err != nil {
-		return message.Rendered{}, err
-	}
-	r := &run{Delivery: &Delivery{Store: store, Now: func() time.Time { return now }}, settings: settings, about: Association(settings), zone: settings.Zone()}
-	r.today = r.date(now)
-	v := r.values(p)
-	l := &v.Logins[0]
-	l.URL = settings.Portal("/set-password/" + SampleToken)
-	l.Ends = message.Moment(now.Add(settings.MailingLinkLife()), r.zone)
-	if p.Username == "" {
-		taken, err := r.mailboxTaken(ctx, settings.ID, p.Mailbox)
-		if err != nil {
-			return message.Rendered{}, err
-		}
-		if taken {
-			l.Username, l.UsernameNote = "", message.ChooseUsername
-		}
-	}
-	return compiled.Render(&v), nil
-}
-
 // date writes the day as a mail shows it, where the organization is.
 func (r *run) date(t time.Time) string { return t.In(r.zone).Format("2 January 2006") }
 
@@ -153,16 +130,8 @@ func (r *run) values(p *profile.Profile) message.Values {
 		l.OrganizationName = ""
 	}
 	return message.Values{
-		FirstName: p.FirstName, LastName: p.LastName, Name: p.Name(), OrganizationName: p.OrganizationName, ProfileID: string(p.ID),
-		Association: r.about, Today: r.today, Logins: []message.Login{l},
+		// A company, which has no first name, is greeted by its name.
+		FirstName: cmp.Or(p.FirstName, p.Name()), LastName: p.LastName, Name: p.Name(), OrganizationName: p.OrganizationName,
+		ProfileID: string(p.ID), Association: r.about, Today: r.today, Logins: []message.Login{l},
 	}
-}
-
-// mailboxTaken says whether somebody has the mailbox as username.
-func (r *run) mailboxTaken(ctx context.Context, org, mailbox string) (bool, error) {
-	if mailbox == "" {
-		return false, nil
-	}
-	id, err := r.Store.Claim(ctx, org, mailbox)
-	return id != "", err
 }

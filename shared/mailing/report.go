@@ -5,7 +5,9 @@ import (
 	"context"
 	"encoding/csv"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -92,6 +94,15 @@ type Row struct {
 	SentAt  time.Time `json:"sentAt,omitzero"`
 	// PasswordSet says that the profile has a password now.
 	PasswordSet bool `json:"passwordSet"`
+	// MainContact is whose address could be used for an organization that was
+	// skipped for want of one: a reset can go there (U9).
+	MainContact Contact `json:"mainContact,omitzero"`
+}
+
+// Contact is a main contact of an organization, with an email.
+type Contact struct {
+	ID   profile.ID `json:"id"`
+	Name string     `json:"name"`
 }
 
 // Rows is a page of recipients. The funnel counts what only a person does (N6),
@@ -330,6 +341,7 @@ func (l *lister) page(ctx context.Context) (*Rows, error) {
 	if page.Recipients == nil {
 		page.Recipients = []Row{}
 	}
+	var skipped []int // rows of organizations without an email
 	for start := 0; start < len(ids); start += walkPage {
 		stop := min(start+walkPage, len(ids))
 		found, err := l.Store.Profiles(ctx, l.m.Organization, ids[start:stop])
@@ -353,9 +365,54 @@ func (l *lister) page(ctx context.Context) (*Rows, error) {
 			if mailed && p.HasPassword {
 				page.PasswordSet++
 			}
+			if row.Reason == NoEmail && p.Type == profile.Organization && p.Email == "" {
+				skipped = append(skipped, i)
+			}
+		}
+	}
+	for some := range slices.Chunk(skipped, 100) {
+		if err := l.contacts(ctx, some); err != nil {
+			return nil, err
 		}
 	}
 	return page, nil
+}
+
+// maxRelated bounds the search for the main contact of an organization.
+const maxRelated = 1000
+
+// contacts finds the main contacts of the organizations in some rows: a query
+// for each, and the profiles of all of them together.
+func (l *lister) contacts(ctx context.Context, rows []int) error {
+	related := make([][]profile.ID, len(rows))
+	var ids []profile.ID
+	for n, i := range rows {
+		var err error
+		if related[n], _, err = l.Store.Related(ctx, l.m.Organization, l.rows[i].Profile, "", maxRelated); err != nil {
+			return err
+		}
+		ids = append(ids, related[n]...)
+	}
+	slices.Sort(ids)
+	contacts := map[profile.ID]*profile.Profile{}
+	for part := range slices.Chunk(slices.Compact(ids), walkPage) {
+		found, err := l.Store.Profiles(ctx, l.m.Organization, part)
+		if err != nil {
+			return err
+		}
+		maps.Copy(contacts, found)
+	}
+	for n, i := range rows {
+		row := &l.rows[i]
+		for _, id := range related[n] {
+			p := contacts[id]
+			if p != nil && p.Email != "" && slices.ContainsFunc(p.Relations, func(r profile.Relation) bool { return r.To == row.Profile && r.IsMainContact() }) {
+				row.MainContact = Contact{p.ID, p.Name()}
+				break
+			}
+		}
+	}
+	return nil
 }
 
 // CSV renders the rows as a table that is safe to open in a spreadsheet;

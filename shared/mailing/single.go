@@ -42,5 +42,5 @@ func NewNotice(id string, p *profile.Profile, changes []message.Change, how mess
 
 // Bell is what to ring for a single batch.
 func (b *Batch) Bell() Bell {
-	return Bell{V: 1, Kind: RingSingle, Organization: b.Organization, ID: b.ID}
+	return Bell{V: 1, Kind: RingSingle, Organization: b.Organization, ID: b.ID, Behind: b.Single.Behind}
 }

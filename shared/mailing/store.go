@@ -25,6 +25,8 @@ type Store interface {
 	// Claim tells who has a username; "" where it is free.
 	Claim(ctx context.Context, org, username string) (profile.ID, error)
 	AtMailbox(ctx context.Context, org, mailbox string, limit int) ([]profile.ID, error)
+	// Related lists who has a relation to a profile.
+	Related(ctx context.Context, org string, id, after profile.ID, limit int) (ids []profile.ID, more bool, err error)
 
 	// Mailing answers a not-found problem where there is none.
 	Mailing(ctx context.Context, org, id string) (*Mailing, error)
@@ -56,7 +58,6 @@ type Tx interface {
 	Profile(org string, id profile.ID) (*profile.Profile, error)
 	PutProfile(*profile.Profile) error
 	Mailing(org, id string) (*Mailing, error)
-	MailingExists(org, id string) (bool, error)
 	PutMailing(m *Mailing, due time.Time)
 	DeleteMailing(org, id string)
 	PutContent(org, id string, c *Content)

@@ -711,6 +711,11 @@ func (o *office) take(m sentMail) (id string) {
 	return fmt.Sprintf("ses-%d", len(o.sent))
 }
 
+// record takes in one event.
+func (w *world) record(e mailing.Event) error {
+	return w.feedback.RecordAll(context.Background(), []mailing.Event{e})[0]
+}
+
 // post tells the events whose time has come, or all, in no order. A killed
 // feedback function is given the same events again.
 func (o *office) post(all bool) {
@@ -727,7 +732,7 @@ func (o *office) post(all bool) {
 			if o.fails > 0 && o.rng.IntN(40) == 0 {
 				o.db.dieAt, o.db.after = 1+o.rng.IntN(2), o.rng.IntN(2) == 0
 			}
-			return o.feedback.Record(context.Background(), e.Event)
+			return o.record(e.Event)
 		})
 		if died {
 			o.events = append(o.events, e)

@@ -5,6 +5,7 @@ package organization
 import (
 	"time"
 
+	"github.com/memberkey/memberkey/shared/password"
 	"github.com/memberkey/memberkey/shared/profile"
 )
 
@@ -57,7 +58,7 @@ func Defaults(id, name string) Settings {
 			MemberStatuses: []profile.Status{profile.Active},
 			PrimaryKinds:   []string{"Employee", "Owner", "Spouse"},
 		},
-		LinkHours: 24, MinimumPassword: 15, StaffMayTypePasswords: true, MustChangeTyped: true, SessionHours: 12,
+		LinkHours: 24, MinimumPassword: password.MinimumDefault, StaffMayTypePasswords: true, MustChangeTyped: true, SessionHours: 12,
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"github.com/memberkey/memberkey/shared/message"
+	"github.com/memberkey/memberkey/shared/password"
 	"github.com/memberkey/memberkey/shared/problem"
 	"github.com/memberkey/memberkey/shared/profile"
 	"github.com/memberkey/memberkey/shared/username"
@@ -26,10 +27,10 @@ const (
 	maxKind          = 60 // characters, as in a relation
 
 	MinLinkHours, MaxLinkHours             = 1, 336
-	MinPassword, MaxPassword               = 8, 64
+	MinPassword, MaxPassword               = password.MinimumLowest, password.MinimumHighest
 	MinSessionHours, MaxSessionHours       = 1, 24
 	MaxKeepSignedInDays                    = 30 // NIST SP 800-63B-4 §2.1.3
-	recommendedPassword, recommendedLifeOf = 15, 24
+	recommendedPassword, recommendedLifeOf = password.MinimumDefault, 24
 )
 
 // Edit is what staff may change of the settings; nil leaves a field as it is.
@@ -257,7 +258,7 @@ func (c *checker) zone(field, what, s string) string {
 
 func (c *checker) testAddresses(typed []string) []string {
 	if len(typed) > MaxTestAddresses {
-		c.fault("testAddresses", "addresses_too_many", fmt.Sprintf("At most %d test addresses can be kept.", MaxTestAddresses))
+		c.fault("testAddresses", "addresses_too_many", fmt.Sprintf("At most %d test addresses can be kept. Please take some out.", MaxTestAddresses))
 		return nil
 	}
 	var list []string
@@ -269,7 +270,7 @@ func (c *checker) testAddresses(typed []string) []string {
 		case err != nil:
 			c.fault(field, problem.CodeOf(err), "This test address is not an email address. "+problem.As(err).Detail)
 		case boxes[box]:
-			c.fault(field, "address_twice", "The same test address is listed twice.")
+			c.fault(field, "address_twice", "The same test address is listed twice. Please take one of them out.")
 		}
 		boxes[box] = true
 		list = append(list, display)
@@ -286,7 +287,7 @@ func (c *checker) statuses(typed []profile.Status) []profile.Status {
 		if !slices.Contains(profile.Statuses, s) {
 			c.fault(field, "status_unknown", "The membership status must be one of: "+join(profile.Statuses)+".")
 		} else if slices.Contains(typed[:i], s) {
-			c.fault(field, "status_twice", "The same membership status is listed twice.")
+			c.fault(field, "status_twice", "The same membership status is listed twice. Please take one of them out.")
 		}
 	}
 	return typed
@@ -294,23 +295,23 @@ func (c *checker) statuses(typed []profile.Status) []profile.Status {
 
 func (c *checker) kinds(typed []string) []string {
 	if len(typed) > MaxPrimaryKinds {
-		c.fault("primaryKinds", "kinds_too_many", fmt.Sprintf("At most %d primary relationships can be named.", MaxPrimaryKinds))
+		c.fault("primaryKinds", "kinds_too_many", fmt.Sprintf("At most %d primary relationships can be named. Please take some out.", MaxPrimaryKinds))
 		return nil
 	}
 	list := []string{}
 	for i, s := range typed {
 		field := fmt.Sprintf("primaryKinds[%d]", i)
 		if utf8.RuneCountInString(s) > maxKind {
-			c.fault(field, "text_too_long", fmt.Sprintf("A relationship may have at most %d characters.", maxKind))
+			c.fault(field, "text_too_long", fmt.Sprintf("A relationship may have at most %d characters. Please shorten it.", maxKind))
 			continue
 		}
 		kind := c.required(c.line)(field, "relationship", s)
 		switch {
 		case kind == "":
 		case profile.Relation{Kind: kind}.Former():
-			c.fault(field, "relationship_former", "A relationship that begins with “Former” never gives a right to sign in.")
-		case slices.ContainsFunc(list, func(k string) bool { return strings.EqualFold(k, kind) }):
-			c.fault(field, "relationship_twice", "The same relationship is listed twice.")
+			c.fault(field, "relationship_former", "A relationship that begins with “Former” never gives a right to sign in. Please take it out.")
+		case slices.ContainsFunc(list, func(k string) bool { return profile.SameKind(k, kind) }):
+			c.fault(field, "relationship_twice", "The same relationship is listed twice. Please take one of them out.")
 		}
 		list = append(list, kind)
 	}

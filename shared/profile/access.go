@@ -103,7 +103,7 @@ func (a Access) qualifies(r Relation) (reason string, ok bool) {
 		if r.MainContact {
 			return "main_contact", true
 		}
-		return "primary_relation", slices.ContainsFunc(a.PrimaryKinds, func(kind string) bool { return sameKind(kind, r.Kind) })
+		return "primary_relation", slices.ContainsFunc(a.PrimaryKinds, func(kind string) bool { return SameKind(kind, r.Kind) })
 	case MembersAndAnyRelated:
 		return "related", true
 	}
@@ -123,7 +123,8 @@ func nearer(a, b Right) Right {
 	return a
 }
 
-// sameKind compares kinds of relation as people write them.
-func sameKind(a, b string) bool {
+// SameKind compares kinds of relation as people write them: case and blanks
+// around them do not matter.
+func SameKind(a, b string) bool {
 	return strings.EqualFold(strings.TrimSpace(a), strings.TrimSpace(b))
 }

@@ -196,9 +196,9 @@ func (f Fields) Apply(p *Profile, now time.Time) (Change, error) {
 	if len(faults) == named {
 		switch {
 		case next.Type == Individual && next.FirstName == "" && next.LastName == "":
-			fault("lastName", "name_missing", "A person needs a first or a last name.")
+			fault("lastName", "name_missing", "A person needs a first or a last name. Please enter one of them.")
 		case next.Type == Organization && next.OrganizationName == "":
-			fault("organizationName", "name_missing", "An organization profile needs the organization's name.")
+			fault("organizationName", "name_missing", "An organization profile needs the organization's name. Please enter it.")
 		}
 	}
 
@@ -295,7 +295,7 @@ func checkText(field, what, s string, limit int) (string, *problem.Item) {
 // checkRelations checks what can be said of relations without reading anyone.
 func checkRelations(self ID, typed []Relation) ([]Relation, []problem.Item) {
 	if len(typed) > maxRelations {
-		return nil, []problem.Item{{Field: "relations", Code: "relations_too_many", Detail: fmt.Sprintf("A profile can have at most %d relations.", maxRelations)}}
+		return nil, []problem.Item{{Field: "relations", Code: "relations_too_many", Detail: fmt.Sprintf("A profile can have at most %d relations. Please take some out.", maxRelations)}}
 	}
 	var faults []problem.Item
 	relations := make([]Relation, 0, len(typed))
@@ -319,8 +319,8 @@ func checkRelations(self ID, typed []Relation) ([]Relation, []problem.Item) {
 			fault("to", "relation_self", "A profile cannot be related to itself.")
 		}
 		r.Kind = kind
-		if slices.ContainsFunc(relations, func(s Relation) bool { return s.To == r.To && sameKind(s.Kind, r.Kind) }) {
-			fault("to", "relation_twice", "The same relation is listed twice.")
+		if slices.ContainsFunc(relations, func(s Relation) bool { return s.To == r.To && SameKind(s.Kind, r.Kind) }) {
+			fault("to", "relation_twice", "The same relation is listed twice. Please take one of them out.")
 		}
 		relations = append(relations, r)
 	}
@@ -337,7 +337,7 @@ func keepMarks(relations, stored []Relation) {
 		if !s.Imported {
 			continue
 		}
-		at := slices.IndexFunc(relations, func(r Relation) bool { return r.To == s.To && sameKind(r.Kind, s.Kind) })
+		at := slices.IndexFunc(relations, func(r Relation) bool { return r.To == s.To && SameKind(r.Kind, s.Kind) })
 		if at < 0 {
 			at = slices.IndexFunc(relations, func(r Relation) bool { return r.To == s.To })
 		}

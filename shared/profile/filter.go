@@ -64,6 +64,12 @@ type Filter struct {
 	Profiles     []ID     `json:"profiles,omitempty"` // a hand-picked list, at most MaxPicked
 }
 
+// Empty says whether the filter narrows nothing.
+func (f Filter) Empty() bool {
+	return len(f.Status) == 0 && f.Type == "" && f.Relationship == "" && f.Email == "" && f.Login == "" &&
+		f.MayEnter == nil && f.Scope == "" && len(f.Profiles) == 0
+}
+
 // Validate refuses what could never match or is not known, all faults at once.
 func (f Filter) Validate() error {
 	var faults []problem.Item
@@ -132,7 +138,7 @@ func (f Filter) Match(p *Profile, x Facts) bool {
 	case len(f.Profiles) > 0 && !slices.Contains(f.Profiles, p.ID):
 	case len(f.Status) > 0 && !slices.Contains(f.Status, p.Status):
 	case f.Type != "" && f.Type != p.Type:
-	case f.Relationship != "" && !slices.ContainsFunc(p.Relations, func(r Relation) bool { return sameKind(r.Kind, f.Relationship) }):
+	case f.Relationship != "" && !slices.ContainsFunc(p.Relations, func(r Relation) bool { return SameKind(r.Kind, f.Relationship) }):
 	case !f.matchEmail(p, x):
 	case !f.matchLogin(p, x):
 	case f.MayEnter != nil && *f.MayEnter != x.Right.Allowed:

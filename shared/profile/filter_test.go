@@ -2,7 +2,9 @@ package profile_test
 
 import (
 	"encoding/json"
+	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -30,6 +32,45 @@ func TestLoginStatus(t *testing.T) {
 	for name, tt := range tests {
 		if got := tt.p.LoginStatus(tt.ends, noon); got != tt.want {
 			t.Errorf("%s: %s, want %s", name, got, tt.want)
+		}
+	}
+}
+
+// Every field of a filter narrows, one that is added later too.
+func TestFilterEmpty(t *testing.T) {
+	if !(profile.Filter{}).Empty() || !(profile.Filter{Status: []profile.Status{}, Profiles: []profile.ID{}}).Empty() {
+		t.Error("the empty filter narrows")
+	}
+	set := map[reflect.Kind]func(reflect.Value){
+		reflect.String:  func(v reflect.Value) { v.SetString("x") },
+		reflect.Slice:   func(v reflect.Value) { v.Set(reflect.MakeSlice(v.Type(), 1, 1)) },
+		reflect.Pointer: func(v reflect.Value) { v.Set(reflect.New(v.Type().Elem())) },
+	}
+	for i := range reflect.TypeFor[profile.Filter]().NumField() {
+		var f profile.Filter
+		field := reflect.ValueOf(&f).Elem().Field(i)
+		set[field.Kind()](field)
+		if f.Empty() {
+			t.Errorf("%s narrows nothing", reflect.TypeFor[profile.Filter]().Field(i).Name)
+		}
+	}
+}
+
+// What stands beside a name, and what becomes a username.
+func TestCompanyAndEmailName(t *testing.T) {
+	long := strings.Repeat("a", 60) + "@" + strings.Repeat("b", 60) + "." + strings.Repeat("c", 60) + ".example.com"
+	for _, x := range []struct {
+		p             profile.Profile
+		company, name string
+	}{
+		{profile.Profile{FirstName: "Ana", OrganizationName: "Harbour Ltd", Mailbox: "ana@example.com"}, "Harbour Ltd", "ana@example.com"},
+		{profile.Profile{Type: profile.Organization, OrganizationName: "Harbour Ltd"}, "", ""},
+		{profile.Profile{OrganizationName: "Harbour Ltd", Mailbox: long}, "", ""},
+		{profile.Profile{ID: "7"}, "", ""},
+	} {
+		name, ok := x.p.EmailName()
+		if x.p.Company() != x.company || name != x.name && ok || ok != (x.name != "") {
+			t.Errorf("%s: company %q, name %q %t", x.p.ID, x.p.Company(), name, ok)
 		}
 	}
 }

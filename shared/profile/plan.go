@@ -153,7 +153,7 @@ func (r Row) merged(stored []Relation) []Relation {
 		return relations
 	}
 	told := *r.Relation
-	at := slices.IndexFunc(relations, func(s Relation) bool { return s.To == told.To && sameKind(s.Kind, told.Kind) })
+	at := slices.IndexFunc(relations, func(s Relation) bool { return s.To == told.To && SameKind(s.Kind, told.Kind) })
 	if at < 0 {
 		at = own
 	}

@@ -10,8 +10,11 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/memberkey/memberkey/shared/username"
 )
 
 // ID is the profile ID that staff know ("1042"): 1 to 40 letters, digits,
@@ -133,6 +136,25 @@ func (p *Profile) Name() string {
 	return string(p.ID)
 }
 
+// Company is the company's name where it is shown beside [Profile.Name]; ""
+// where it is that name.
+func (p *Profile) Company() string {
+	if p.OrganizationName == p.Name() {
+		return ""
+	}
+	return p.OrganizationName
+}
+
+// EmailName is the username that the email becomes (design H9); false where
+// there is no email or it cannot be one.
+func (p *Profile) EmailName() (string, bool) {
+	if p.Mailbox == "" {
+		return "", false
+	}
+	name, ok := username.FromEmail(username.Mailbox(p.Mailbox))
+	return string(name), ok
+}
+
 // EndLogins replaces the epoch: every link and session of the profile is dead
 // from the moment the profile is stored. Nothing needs listing or deleting.
 func (p *Profile) EndLogins(random io.Reader, now time.Time) error {
@@ -151,6 +173,11 @@ func NewEpoch(random io.Reader) (string, error) {
 		return "", fmt.Errorf("epoch: %w", err)
 	}
 	return base64.RawURLEncoding.EncodeToString(b[:]), nil
+}
+
+// IsMainContactOf says whether p is a main contact of a member.
+func (p *Profile) IsMainContactOf(member ID) bool {
+	return slices.ContainsFunc(p.Relations, func(r Relation) bool { return r.To == member && r.IsMainContact() })
 }
 
 // RelationTargets are the distinct profiles that p is related to.

@@ -160,7 +160,7 @@ var (
 	// SignedOut is no session, or one that is over.
 	SignedOut = problem.New(problem.Unauthenticated, "signed_out", "", "You are not signed in. Please sign in.")
 	// NotSwitchable is a profile for which the member may not act.
-	NotSwitchable = problem.New(problem.Forbidden, "switch_refused", "to", "You may not act for this profile.")
+	NotSwitchable = problem.New(problem.Forbidden, "switch_refused", "to", "You may not act for this profile. Please choose one of those that your front page offers.")
 )
 
 // Token is a secret that a browser keeps in a cookie. It prints as

@@ -95,11 +95,9 @@ func (s *Service) SignIn(ctx context.Context, org string, a Attempt) (*SignedIn,
 	return out, nil
 }
 
-// nobody are names that no profile and no username has; they are read where
-// there is nothing to read, so that a name which is not there costs the same.
 const (
-	nobody     profile.ID = "#nobody"
-	nobodyName            = " nobody"
+	// nobodyName is a username that nobody has, read as credential.Nobody is.
+	nobodyName = " nobody"
 	// atMailbox is how many profiles of one mailbox are looked at.
 	atMailbox = 50
 )
@@ -141,7 +139,7 @@ func (s *Service) meant(ctx context.Context, org, typed string) (name string, p 
 		ids = []profile.ID{owner}
 	}
 	if len(ids) == 0 {
-		ids = []profile.ID{nobody}
+		ids = []profile.ID{credential.Nobody}
 	}
 	found, err := s.Store.Profiles(ctx, org, ids)
 	if err != nil {
@@ -211,7 +209,7 @@ func (s *Service) refuse(ctx context.Context, org string, p *profile.Profile, re
 		if p == nil {
 			// No profile has a line of this, so one write would be missing
 			// (identity.md A9).
-			tx.DeleteSession(org, string(nobody))
+			tx.DeleteSession(org, string(credential.Nobody))
 		}
 		return nil
 	})
@@ -303,11 +301,8 @@ func (s *Service) ChangePassword(ctx context.Context, who *Who, token, device To
 		return nil, credential.PasswordWrong
 	}
 	// What is refused without a look at the current password is no attempt.
-	if err := problem.Several(problem.Invalid, credential.PolicyOf(who.Organization, p, p.Username).Check(fresh)); err != nil {
+	if err := credential.CheckOwn(who.Organization, p, current, fresh); err != nil {
 		return nil, err
-	}
-	if current.Equal(fresh) {
-		return nil, credential.PasswordUnchanged
 	}
 	key, err := s.count(ctx, org, digest("change attempts", org, string(p.ID)+"\x00"+p.Epoch))
 	if err != nil {

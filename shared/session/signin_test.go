@@ -257,6 +257,10 @@ func TestA15TheOwnerGetsIn(t *testing.T) {
 	if w.hasher.Calls() != hashes {
 		t.Error("a locked name was hashed")
 	}
+	// Staff are told of the lock, not of the last wait, which is long over.
+	if held, err := w.store.Wait(t.Context(), org, credential.AttemptsKey(org, "bob")); err != nil || !held.Locked || !w.Now().Before(held.Until) {
+		t.Errorf("%+v, %v", held, err)
+	}
 	// A link lets the owner in at once.
 	fresh := password.NewPlain("violet-harbor-lantern-ninety")
 	if _, err := w.credentials.SetByLink(t.Context(), org, w.link("2"), "", fresh, activity.Actor{}); err != nil {

@@ -244,7 +244,6 @@ func encodeBatch(b *mailing.Batch) []byte {
 	w.text(b.Page)
 	w.time(b.At)
 	w.time(b.Ends)
-	w.int(b.Tries)
 	w.int(len(b.Entries))
 	for i := range b.Entries {
 		e := &b.Entries[i]
@@ -271,7 +270,7 @@ func decodeBatch(item *Item, name mailing.Batch) (*mailing.Batch, error) {
 		b.Organization, b.Mailing, b.Generation, b.Lane, b.Index, b.ID =
 			name.Organization, name.Mailing, name.Generation, name.Lane, name.Index, name.ID
 		b.Kind, b.State, b.Fence, b.Page = from(r, kinds), from(r, states), r.int(), r.text()
-		b.At, b.Ends, b.Tries = r.time(), r.time(), r.int()
+		b.At, b.Ends = r.time(), r.time()
 		if n := r.count(); n > 0 {
 			b.Entries = make([]mailing.Entry, n)
 		}

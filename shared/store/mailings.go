@@ -59,13 +59,6 @@ func (tx *Tx) Mailing(org, id string) (*mailing.Mailing, error) {
 	return orNoMailing(read[mailing.Mailing](item))
 }
 
-// MailingExists says whether the name is taken; for things whose ID is
-// derived from an idempotency key.
-func (tx *Tx) MailingExists(org, id string) (bool, error) {
-	item, err := tx.get(mailingKey(org, id))
-	return item != nil, err
-}
-
 // PutMailing stores a mailing; due is when the sweep should look at it, zero for never.
 func (tx *Tx) PutMailing(m *mailing.Mailing, due time.Time) {
 	tx.put(Item{Key: mailingKey(m.Organization, m.ID), Value: encode(m), Due: unixMilli(due)})

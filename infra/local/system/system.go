@@ -88,10 +88,10 @@ func (q queues) Ring(_ context.Context, bells ...mailing.Bell) error {
 		if err != nil {
 			return err
 		}
-		switch bell.Kind {
-		case mailing.RingFreeze, mailing.RingRequest:
+		switch {
+		case bell.Kind == mailing.RingFreeze || bell.Kind == mailing.RingRequest:
 			q.fanout.Send(body)
-		case mailing.RingSingle:
+		case bell.Kind == mailing.RingSingle && !bell.Behind:
 			q.single.Send(body)
 		default:
 			q.bulk.Send(body)
