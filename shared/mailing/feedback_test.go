@@ -122,6 +122,7 @@ func TestBells(t *testing.T) {
 		{V: 1, Kind: mailing.RingBatch, Organization: org, Mailing: "m", Generation: 1, Lane: 3, Index: 7},
 		{V: 1, Kind: mailing.RingFreeze, Organization: org, Mailing: "m", Generation: 2},
 		{V: 1, Kind: mailing.RingSingle, Organization: org, ID: "x"},
+		{V: 1, Kind: mailing.RingSingle, Organization: org, ID: "x", Behind: true},
 		{V: 1, Kind: mailing.RingRequest, Organization: org, ID: "x"},
 	} {
 		message, err := json.Marshal(b)

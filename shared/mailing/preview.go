@@ -53,9 +53,11 @@ func preview(ctx context.Context, store Store, settings *organization.Settings, 
 		}
 		b, going, e = &Batch{Organization: settings.ID}, []*profile.Profile{p}, &Entry{Taken: taken != ""}
 	}
-	all, err := r.together(ctx, b, e, going, func(*profile.Profile) (string, error) {
-		return settings.Portal("/set-password/" + SampleToken), nil
-	})
+	var url func(*profile.Profile) (string, error)
+	if m.Freeze.HasLogin {
+		url = func(*profile.Profile) (string, error) { return settings.Portal("/set-password/" + SampleToken), nil }
+	}
+	all, err := r.together(ctx, b, e, going, url)
 	if err != nil {
 		return message.Rendered{}, err
 	}

@@ -57,15 +57,15 @@ func (r *run) render(ctx context.Context, b *Batch, i int, going []*profile.Prof
 // The mailbox becomes the username of a profile without one unless somebody
 // has it already, or two of this mail would have to share it (H13).
 func (r *run) together(ctx context.Context, b *Batch, e *Entry, going []*profile.Profile, url func(*profile.Profile) (string, error)) ([]message.Values, error) {
-	taken, without := e.Taken, 0
+	taken, without, ask := e.Taken, 0, b.Kind != KindMailing
 	for _, p := range going {
 		if p.Username == "" {
 			without++
 		}
+		ask = ask || p.EpochAt.After(r.mailing.Freeze.At) // no more as the freeze saw it
 	}
-	first := going[0]
-	if first.Username == "" && first.Mailbox != "" && (b.Kind != KindMailing || first.EpochAt.After(r.mailing.Freeze.At)) {
-		id, err := r.Store.Claim(ctx, b.Organization, first.Mailbox)
+	if mailbox := going[0].Mailbox; ask && without > 0 && mailbox != "" {
+		id, err := r.Store.Claim(ctx, b.Organization, mailbox)
 		if err != nil {
 			return nil, err
 		}

@@ -10,7 +10,9 @@ import (
 	"fmt"
 	"html/template"
 	"log/slog"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -120,7 +122,8 @@ func (p *Pages) view(ctx context.Context, m *mailing.Mailing) (view, error) {
 	tally := mailing.Sum(lanes)
 	v.Mails, v.Profiles = m.Freeze.Mails, m.Freeze.Profiles
 	skipped := 0
-	for reason, n := range m.Freeze.Skipped {
+	for _, reason := range slices.Sorted(maps.Keys(m.Freeze.Skipped)) {
+		n := m.Freeze.Skipped[reason]
 		skipped += n
 		v.Skipped = append(v.Skipped, row{strings.ReplaceAll(reason, "_", " "), n})
 	}

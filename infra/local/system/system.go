@@ -75,6 +75,7 @@ type System struct {
 	queues queues
 	stop   context.CancelFunc
 	work   sync.WaitGroup
+	told   map[string]bool // mailings whose progress was printed; the sweep's alone
 }
 
 // queues are the three of template.yaml that carry bells; mail events have a
@@ -115,7 +116,7 @@ func Start(c Config) (_ *System, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &System{config: c, Address: fmt.Sprintf("http://localhost:%d", listener.Addr().(*net.TCPAddr).Port)}
+	s := &System{config: c, told: map[string]bool{}, Address: fmt.Sprintf("http://localhost:%d", listener.Addr().(*net.TCPAddr).Port)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, listener.Close(), s.close())
@@ -318,14 +319,19 @@ func (s *System) tellMailings(ctx context.Context) {
 		return
 	}
 	for _, m := range all {
-		if m.State != mailing.Sending && (m.DoneAt.IsZero() || time.Since(m.DoneAt) > time.Second) || m.Freeze == nil {
+		running := m.State == mailing.Sending && m.Freeze != nil
+		if !running && !s.told[m.ID] {
 			continue
 		}
+		s.told[m.ID] = running // once more when it has ended
 		lanes, err := s.Store.Lanes(ctx, m.Organization, m.ID, m.Generation)
 		if err != nil {
 			return
 		}
 		t := mailing.Sum(lanes)
+		for _, n := range m.Freeze.Skipped {
+			t[mailing.Skipped] += n
+		}
 		s.config.Say("Mailing %q, %s: %d of %d people settled (%s/local/mailings/%s/%s)", m.Subject, m.State,
 			t.Total()-t[mailing.Pending]-t[mailing.Uncertain], t.Total(), s.Address, m.Organization, m.ID)
 	}
