@@ -16,10 +16,11 @@ package link
 import (
 	"crypto/sha256"
 	"crypto/subtle"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"log/slog"
-	"math/big"
+	"math/bits"
 	"strings"
 	"time"
 
@@ -173,9 +174,27 @@ func (p *Page) State(e Entry, c Condition) State {
 
 const digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
-// base62 writes b as a number of exactly length digits: every bit counts and
-// none is favoured, which drawing letter by letter from bytes would not give.
+// base62 writes b, of whole 64-bit words, as a number of exactly length digits:
+// every bit counts and none is favoured, which drawing letter by letter from
+// bytes would not give.
 func base62(b []byte, length int) string {
-	text := new(big.Int).SetBytes(b).Text(62)
-	return strings.Repeat("0", length-len(text)) + text
+	var words [4]uint64 // most significant first
+	n := words[:len(b)/8]
+	for i := range n {
+		n[i] = binary.BigEndian.Uint64(b[8*i:])
+	}
+	text := make([]byte, length)
+	for i := length; i > 0; {
+		// Divided by 62^10, the largest power in a word, it leaves ten digits.
+		var rest uint64
+		for k := range n {
+			n[k], rest = bits.Div64(rest, n[k], 839299365868340224)
+		}
+		for k := 0; k < 10 && i > 0; k++ {
+			i--
+			text[i] = digits[rest%62]
+			rest /= 62
+		}
+	}
+	return string(text)
 }

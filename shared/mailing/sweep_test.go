@@ -9,6 +9,7 @@ import (
 	"github.com/memberkey/memberkey/shared/mailing"
 	"github.com/memberkey/memberkey/shared/problem"
 	"github.com/memberkey/memberkey/shared/profile"
+	"github.com/memberkey/memberkey/shared/store"
 )
 
 func (w *world) run() {
@@ -262,5 +263,37 @@ func TestPauseMeansTheNextBatch(t *testing.T) {
 	w.reckon(m)
 	if pace, err := w.store.Pace(context.Background()); err != nil || pace.Factor == 0 {
 		t.Errorf("throttling did not lower the pace: %+v %v", pace, err)
+	}
+}
+
+// TestCancelPassesWhatIsGone: a batch that is not there any more keeps no
+// other from being counted.
+func TestCancelPassesWhatIsGone(t *testing.T) {
+	w := newWorld(t, 1)
+	ctx := context.Background()
+	var all []*profile.Profile
+	for i := range 60 {
+		all = append(all, person(fmt.Sprint(100+i), fmt.Sprintf("q%d@example.org", i)))
+	}
+	w.put(all...)
+	w.office.account = mailing.Account{Enabled: true, Rate: 14}
+	w.run()
+	id := w.send(profile.Filter{})
+	w.queue = nil // before the lanes begin
+	m := w.mailing(id)
+	items, _, err := w.db.Query(ctx, store.Range{Table: store.Mailings, Partition: fmt.Sprintf("%s#mailing#%s#%d", org, id, m.Generation), Prefix: "batch#"})
+	if err != nil || len(items) != 6 {
+		t.Fatalf("%d batches, %v", len(items), err)
+	}
+	if err := w.db.Commit(ctx, nil, []store.Write{{Item: store.Item{Key: items[2].Key}, Delete: true}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.desk.Cancel(ctx, org, staff, id); err != nil {
+		t.Fatal(err)
+	}
+	w.drain()
+	lanes, err := w.store.Lanes(ctx, org, id, m.Generation)
+	if err != nil || len(lanes) != 1 || !lanes[0].Finished || lanes[0].Tally[mailing.Skipped] != 50 || lanes[0].Tally[mailing.Pending] != 10 {
+		t.Errorf("%+v, %v", lanes[0], err)
 	}
 }

@@ -109,6 +109,9 @@ func atomText(r rune) bool {
 // asciiDomain gives the domain as A-labels in small letters.
 func asciiDomain(domain string) (ascii, reason string) {
 	const check = " Please check the spelling after the @."
+	if plainDomain(domain) {
+		return domain, ""
+	}
 	labels := strings.Split(domain, ".")
 	if len(labels) < 2 {
 		return "", "The part after the @ needs a dot in it, as in example.org." + check
@@ -138,6 +141,35 @@ func asciiDomain(domain string) (ascii, reason string) {
 		return "", "The part after the @ is not the name of a mail domain." + check
 	}
 	return ascii, ""
+}
+
+// plainDomain says that a domain is, beyond doubt, one that [idna.Lookup] leaves
+// as it is: two labels or more of small letters, digits and single hyphens
+// between them, the last of letters alone. Nearly all are, and the tables of
+// IDNA take longer than all else that is done to an address.
+func plainDomain(domain string) bool {
+	dots, label, letters := 0, 0, true // of the label at hand: its length, nothing but letters
+	for i := range len(domain) {
+		switch c := domain[i]; {
+		case 'a' <= c && c <= 'z':
+			label++
+		case '0' <= c && c <= '9':
+			label++
+			letters = false
+		case c == '-' && label > 0 && domain[i-1] != '-' && i+1 < len(domain) && domain[i+1] != '.':
+			label++
+			letters = false
+		case c == '.' && label > 0:
+			dots++
+			label, letters = 0, true
+		default:
+			return false
+		}
+		if label > maxLabel {
+			return false
+		}
+	}
+	return dots > 0 && label > 0 && letters && len(domain) <= maxAddress-2
 }
 
 func isASCII(s string) bool {
