@@ -399,7 +399,7 @@ func TestRenewRequest(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := &mailing.Request{
-		Organization: org, ID: w.rung[0].ID, At: w.now(), RenewFor: "1", Purpose: link.Renewal,
+		Organization: org, ID: w.rung[0].ID, At: w.now(), RenewFor: "1",
 		Actor: activity.Actor{Kind: activity.Member, ID: "1", Name: "Ana Garcia", From: home.From},
 	}
 	if diff := cmp.Diff(want, req); diff != "" {

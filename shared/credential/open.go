@@ -203,7 +203,7 @@ func (s *Service) Renew(ctx context.Context, org, token string, from activity.Ac
 	}
 	now := s.now()
 	r := &mailing.Request{
-		Organization: org, ID: s.NewID(now), At: now, Actor: member(f.profile, from), RenewFor: f.profile.ID, Purpose: link.Renewal,
+		Organization: org, ID: s.NewID(now), At: now, Actor: member(f.profile, from), RenewFor: f.profile.ID,
 	}
 	if err := s.Store.Update(ctx, func(tx Tx) error {
 		tx.PutRequest(r, now.Add(s.Again))

@@ -25,7 +25,6 @@ import (
 	"time"
 
 	"github.com/memberkey/memberkey/shared/activity"
-	"github.com/memberkey/memberkey/shared/link"
 	"github.com/memberkey/memberkey/shared/message"
 	"github.com/memberkey/memberkey/shared/profile"
 )
@@ -321,9 +320,8 @@ type Request struct {
 	Entered      string         `json:"entered"` // address or username as entered, at most 254 bytes
 	At           time.Time      `json:"at"`
 	Actor        activity.Actor `json:"actor"`
-	// RenewFor and Page are set by "send me a new one" on a dead link's page.
-	RenewFor profile.ID   `json:"renewFor,omitempty"`
-	Purpose  link.Purpose `json:"purpose,omitempty"`
+	// RenewFor is whose dead link asked for a new one ("send me a new one").
+	RenewFor profile.ID `json:"renewFor,omitempty"`
 }
 
 // LastLink is the latest link mail of a profile, as staff are shown it (H2).

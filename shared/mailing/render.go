@@ -83,8 +83,12 @@ func (r *run) together(ctx context.Context, b *Batch, e *Entry, going []*profile
 			return nil, err
 		}
 		l.Ends = r.ends
-		if p.Username == "" && (taken || without > 1) {
+		switch {
+		case p.Username != "":
+		case taken:
 			l.Username, l.UsernameNote = "", message.ChooseUsername
+		case without > 1:
+			l.Username, l.UsernameNote = "", message.EmailOrChosen
 		}
 	}
 	return all, nil

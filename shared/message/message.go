@@ -88,6 +88,10 @@ type Login struct {
 // the username (H13).
 const ChooseUsername = "you choose one when you open the link"
 
+// EmailOrChosen is the UsernameNote of people who share a mailbox while none of
+// them has a username: whoever is first gets the address.
+const EmailOrChosen = "this email address, or, if it is taken by then, one that you choose when you open the link"
+
 // String keeps the link out of logs and errors.
 func (l Login) String() string { return "login of profile " + l.ProfileID + " (link redacted)" }
 
