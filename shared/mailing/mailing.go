@@ -262,21 +262,21 @@ type Lane struct {
 // Stretch is one step of the freeze: which batches it wrote, and whom it
 // skipped. It finds the batch of a profile by its place in mailbox order.
 type Stretch struct {
-	Organization string    `json:"-"`
-	Mailing      string    `json:"-"`
-	Generation   int       `json:"-"`
-	First        string    `json:"-"` // sort key of the first profile walked
-	Last         string    `json:"l"` // and of the last
-	FirstBatch   int       `json:"b"`
-	Starts       []string  `json:"s"` // sort key of the first profile of each batch
-	SkippedNow   []Skip    `json:"k,omitempty"`
-	At           time.Time `json:"t"`
+	Organization string
+	Mailing      string
+	Generation   int
+	First        string // sort key of the first profile walked
+	Last         string // and of the last
+	FirstBatch   int
+	Starts       []string // sort key of the first profile of each batch
+	SkippedNow   []Skip
+	At           time.Time
 }
 
 // Skip is a profile of the audience that cannot be mailed.
 type Skip struct {
-	Profile profile.ID `json:"p"`
-	Reason  string     `json:"r"`
+	Profile profile.ID
+	Reason  string
 }
 
 // Timing is how long things take; the laptop and AWS differ in it alone.

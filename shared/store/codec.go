@@ -13,8 +13,8 @@ import (
 	"github.com/memberkey/memberkey/shared/profile"
 )
 
-// The four records that a mailing reads and writes by the million have a form
-// of their own: profiles, search rows, batches and link pages. It is three
+// The records that a mailing reads and writes by the million have a form of
+// their own: profiles, search rows, batches, stretches and link pages. It is three
 // times smaller than JSON and ten times quicker to read. All others are JSON.
 //
 // A record is a format byte and its fields in the order written here: strings
@@ -290,6 +290,42 @@ func decodeBatch(item *Item, name mailing.Batch) (*mailing.Batch, error) {
 			if json.Unmarshal([]byte(single), b.Single) != nil {
 				r.broken = true
 			}
+		}
+	})
+}
+
+func encodeStretch(st *mailing.Stretch) []byte {
+	w := &writer{b: make([]byte, 0, 64+32*len(st.Starts)+24*len(st.SkippedNow))}
+	w.b = append(w.b, format1)
+	w.text(st.Last)
+	w.int(st.FirstBatch)
+	w.time(st.At)
+	w.int(len(st.Starts))
+	for _, s := range st.Starts {
+		w.text(s)
+	}
+	w.int(len(st.SkippedNow))
+	for _, s := range st.SkippedNow {
+		w.text(string(s.Profile))
+		w.text(s.Reason)
+	}
+	return w.b
+}
+
+func decodeStretch(item *Item) (*mailing.Stretch, error) {
+	return decode(item, func(r *reader, st *mailing.Stretch) {
+		st.Last, st.FirstBatch, st.At = r.text(), r.int(), r.time()
+		if n := r.count(); n > 0 {
+			st.Starts = make([]string, n)
+		}
+		for i := range st.Starts {
+			st.Starts[i] = r.text()
+		}
+		if n := r.count(); n > 0 {
+			st.SkippedNow = make([]mailing.Skip, n)
+		}
+		for i := range st.SkippedNow {
+			st.SkippedNow[i] = mailing.Skip{Profile: profile.ID(r.text()), Reason: r.text()}
 		}
 	})
 }

@@ -113,6 +113,14 @@ func TestEveryFieldComesBack(t *testing.T) {
 		}
 		same(t, "batch", gotBatch, b)
 
+		st := some[mailing.Stretch](r)
+		gotStretch, err := decodeStretch(item(encodeStretch(st)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		gotStretch.Organization, gotStretch.Mailing, gotStretch.Generation, gotStretch.First = st.Organization, st.Mailing, st.Generation, st.First
+		same(t, "stretch", gotStretch, st)
+
 		l := some[link.Page](r)
 		gotPage, err := decodePage(item(encodePage(l)), l.Organization, l.ID)
 		if err != nil {
@@ -192,6 +200,7 @@ func FuzzDecode(f *testing.F) {
 		// than a small multiple of the record.
 		_, _ = decodeProfile(item(b))
 		_, _ = decodeHit(item(b))
+		_, _ = decodeStretch(item(b))
 		_, _ = decodeBatch(item(b), mailing.Batch{})
 		_, _ = decodePage(item(b), "o", "p")
 	})

@@ -256,7 +256,7 @@ func (s *Store) LastSingle(ctx context.Context, org string, id profile.ID) (*mai
 func (tx *Tx) PutStretch(st *mailing.Stretch) {
 	tx.put(Item{
 		Key:   Key{Mailings, runPartition(st.Organization, st.Mailing, st.Generation), "stretch#" + st.First},
-		Value: encode(st), Expires: st.At.Add(2 * Kept).Unix(),
+		Value: encodeStretch(st), Expires: st.At.Add(2 * Kept).Unix(),
 	})
 }
 
@@ -297,9 +297,16 @@ func (s *Store) StretchAt(ctx context.Context, org, id string, generation int, p
 }
 
 func (s *Store) stretches(items []Item, org, id string, generation int) ([]*mailing.Stretch, error) {
-	return readAll(items, func(st *mailing.Stretch, sort string) {
-		st.Organization, st.Mailing, st.Generation, st.First = org, id, generation, strings.TrimPrefix(sort, "stretch#")
-	})
+	all := make([]*mailing.Stretch, len(items))
+	for i := range items {
+		st, err := decodeStretch(&items[i])
+		if err != nil {
+			return nil, err
+		}
+		st.Organization, st.Mailing, st.Generation, st.First = org, id, generation, strings.TrimPrefix(items[i].Sort, "stretch#")
+		all[i] = st
+	}
+	return all, nil
 }
 
 // Request reads a forgot-login request; nil where there is none.
