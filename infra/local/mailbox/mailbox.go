@@ -19,7 +19,7 @@
 //
 //	success          delivered
 //	bounce           bounces for good
-//	mailboxfull      bounces for now
+//	mailboxfull      bounces, transiently
 //	complaint        delivered, and the person complains
 //	suppressionlist  bounces, because SES's own list has the address
 //	delay            delivered, after a delay that is told
