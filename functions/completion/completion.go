@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/memberkey/memberkey/functions"
 	"github.com/memberkey/memberkey/shared/activity"
 	"github.com/memberkey/memberkey/shared/credential"
 	"github.com/memberkey/memberkey/shared/httpapi"
@@ -38,6 +39,11 @@ type Function struct {
 	Links         Links
 	Organizations pages.Organizations
 	Rand          io.Reader // of the passphrase that the page offers
+}
+
+// New makes the function.
+func New(b functions.Base, h *password.Hasher) *Function {
+	return &Function{Links: b.Credentials(h), Organizations: b.Store, Rand: b.Rand}
 }
 
 // Routes are the function's; HEAD is beside every GET, for mail scanners ask

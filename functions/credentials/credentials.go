@@ -16,6 +16,7 @@ import (
 	"encoding/json"
 	"slices"
 
+	"github.com/memberkey/memberkey/functions"
 	"github.com/memberkey/memberkey/shared/activity"
 	"github.com/memberkey/memberkey/shared/credential"
 	"github.com/memberkey/memberkey/shared/httpapi"
@@ -28,6 +29,11 @@ import (
 // Function answers the routes.
 type Function struct {
 	Credentials *credential.Service
+}
+
+// New makes the function.
+func New(b functions.Base, h *password.Hasher) *Function {
+	return &Function{Credentials: b.Credentials(h)}
 }
 
 // Routes lists them.

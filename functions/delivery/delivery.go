@@ -8,6 +8,7 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 
+	"github.com/memberkey/memberkey/functions"
 	"github.com/memberkey/memberkey/shared/mailing"
 	"github.com/memberkey/memberkey/shared/sqs"
 )
@@ -16,6 +17,14 @@ import (
 type Function struct {
 	Delivery *mailing.Delivery
 	Log      *slog.Logger
+}
+
+// New makes the function.
+func New(b functions.Base, m mailing.Mailer) *Function {
+	return &Function{
+		Delivery: &mailing.Delivery{Store: b.Mail(), Mailer: m, Bells: b.Bells, Now: b.Now, Rand: b.Rand, Sleep: functions.Sleep, Timing: b.Timing, Log: b.Log},
+		Log:      b.Log,
+	}
 }
 
 // Handle works the bells of one event.

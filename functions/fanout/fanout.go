@@ -4,12 +4,14 @@ package fanout
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 
 	"github.com/aws/aws-lambda-go/events"
 
+	"github.com/memberkey/memberkey/functions"
 	"github.com/memberkey/memberkey/shared/mailing"
 	"github.com/memberkey/memberkey/shared/sqs"
 )
@@ -22,6 +24,38 @@ type Function struct {
 	Sweeping *mailing.Sweep
 	Log      *slog.Logger
 }
+
+// New makes the function; count, which may be nil, gets the sweep's figures.
+func New(b functions.Base, accounts mailing.Accounts, count func(name string, n int)) *Function {
+	return &Function{
+		Freezing: &mailing.Freezing{Store: b.Mail(), Bells: b.Bells, Now: b.Now, Rand: b.Rand, Timing: b.Timing, Log: b.Log},
+		Forgot:   &mailing.Forgot{Store: b.Mail(), Bells: b.Bells, Now: b.Now, NewID: b.NewID, Timing: b.Timing, Log: b.Log},
+		Sweeping: &mailing.Sweep{Store: b.Mail(), Accounts: accounts, Bells: b.Bells, Now: b.Now, Timing: b.Timing, Count: count, Log: b.Log},
+		Log:      b.Log,
+	}
+}
+
+// Invoke takes what reaches the function on AWS: bells of the queue, and the
+// clock (EventBridge Scheduler), which carries no records.
+func (f *Function) Invoke(ctx context.Context, event json.RawMessage) (any, error) {
+	var from struct {
+		Source string `json:"source"`
+		events.SQSEvent
+	}
+	if err := json.Unmarshal(event, &from); err != nil {
+		return nil, fmt.Errorf("fanout: an event that is none: %w", err)
+	}
+	if from.Source == clock {
+		return nil, f.Sweep(ctx)
+	}
+	if len(from.Records) == 0 {
+		return nil, errors.New("fanout: an event of neither the queue nor the clock")
+	}
+	return f.Handle(ctx, from.SQSEvent)
+}
+
+// clock is the source of EventBridge Scheduler's events.
+const clock = "aws.scheduler"
 
 // Handle works the bells of one event.
 func (f *Function) Handle(ctx context.Context, event events.SQSEvent) (events.SQSEventResponse, error) {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 
+	"github.com/memberkey/memberkey/functions"
 	"github.com/memberkey/memberkey/shared/mailing"
 )
 
@@ -24,6 +25,11 @@ const (
 type Function struct {
 	Feedback *mailing.Feedback
 	Log      *slog.Logger
+}
+
+// New makes the function; it rings no bells.
+func New(b functions.Base) *Function {
+	return &Function{Feedback: &mailing.Feedback{Store: b.Mail(), Now: b.Now, Log: b.Log}, Log: b.Log}
 }
 
 // Handle records the events of one poll; those of one batch together. A

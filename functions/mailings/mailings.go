@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/memberkey/memberkey/functions"
 	"github.com/memberkey/memberkey/shared/activity"
 	"github.com/memberkey/memberkey/shared/httpapi"
 	"github.com/memberkey/memberkey/shared/mailing"
@@ -23,6 +24,13 @@ import (
 // Function answers the routes of mailings.
 type Function struct {
 	Desk *mailing.Desk
+}
+
+// New makes the function.
+func New(b functions.Base) *Function {
+	return &Function{Desk: &mailing.Desk{
+		Store: b.Mail(), Bells: b.Bells, Now: b.Now, NewID: b.NewID, Timing: b.Timing, Log: b.Log,
+	}}
 }
 
 // Routes are the function's routes.

@@ -8,12 +8,14 @@ import (
 	"context"
 	"net/url"
 
+	"github.com/memberkey/memberkey/functions"
 	"github.com/memberkey/memberkey/shared/activity"
 	"github.com/memberkey/memberkey/shared/credential"
 	"github.com/memberkey/memberkey/shared/directory"
 	"github.com/memberkey/memberkey/shared/httpapi"
 	"github.com/memberkey/memberkey/shared/organization"
 	"github.com/memberkey/memberkey/shared/profile"
+	"github.com/memberkey/memberkey/shared/store"
 )
 
 // Function answers the routes of profiles.
@@ -22,6 +24,22 @@ type Function struct {
 	Logins    *credential.Logins
 	// SignIn is what the console needs to sign staff in.
 	SignIn SignIn
+}
+
+// New makes the function; unsuppress takes an address off the mail service's
+// list of those that it no longer mails.
+func New(b functions.Base, signIn SignIn, unsuppress func(ctx context.Context, address string) error) *Function {
+	return &Function{
+		Directory: &directory.Service{
+			Store: store.For[directory.Tx](b.Store), Mailings: b.Mail(), Bells: b.Bells,
+			Now: b.Now, Rand: b.Rand, NewID: b.NewID, Again: b.Timing.Again, Unsuppress: unsuppress, Log: b.Log,
+		},
+		Logins: &credential.Logins{
+			Store: store.For[credential.LoginTx](b.Store), Bells: b.Bells,
+			Now: b.Now, Rand: b.Rand, NewID: b.NewID, Again: b.Timing.Again, Log: b.Log,
+		},
+		SignIn: signIn,
+	}
 }
 
 // SignIn tells the console where staff sign in. Nothing of it is secret.

@@ -10,6 +10,7 @@ import (
 	"context"
 	"net/http"
 
+	"github.com/memberkey/memberkey/functions"
 	"github.com/memberkey/memberkey/shared/activity"
 	"github.com/memberkey/memberkey/shared/credential"
 	"github.com/memberkey/memberkey/shared/httpapi"
@@ -20,6 +21,13 @@ import (
 // Function answers the route.
 type Function struct {
 	Resets *credential.Resets
+}
+
+// New makes the function.
+func New(b functions.Base) *Function {
+	return &Function{Resets: &credential.Resets{
+		Store: b.Mail(), Bells: b.Bells, Now: b.Now, NewID: b.NewID, Again: b.Timing.Again, Log: b.Log,
+	}}
 }
 
 // Routes lists it.

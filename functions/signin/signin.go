@@ -17,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/memberkey/memberkey/functions"
 	"github.com/memberkey/memberkey/shared/credential"
 	"github.com/memberkey/memberkey/shared/httpapi"
 	"github.com/memberkey/memberkey/shared/organization"
@@ -25,6 +26,7 @@ import (
 	"github.com/memberkey/memberkey/shared/problem"
 	"github.com/memberkey/memberkey/shared/profile"
 	"github.com/memberkey/memberkey/shared/session"
+	"github.com/memberkey/memberkey/shared/store"
 )
 
 // Function answers the routes below /portal/{org} but set-password.
@@ -32,6 +34,17 @@ type Function struct {
 	Sessions      *session.Service
 	Organizations pages.Organizations
 	Rand          io.Reader // of the passphrase that is offered
+}
+
+// New makes the function.
+func New(b functions.Base, h *password.Hasher) *Function {
+	return &Function{
+		Sessions: &session.Service{
+			Store: store.For[session.Tx](b.Store), Passwords: b.Credentials(h), Bells: b.Bells,
+			Now: b.Now, Rand: b.Rand, NewID: b.NewID, Again: b.Timing.Again, Log: b.Log,
+		},
+		Organizations: b.Store, Rand: b.Rand,
+	}
 }
 
 // Routes are the function's, with HEAD beside every GET.

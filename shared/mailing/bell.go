@@ -45,3 +45,27 @@ func (b Bell) Message() (string, error) {
 	text, err := json.Marshal(b)
 	return string(text), err
 }
+
+// Queue is one of the queues that carry bells.
+type Queue string
+
+const (
+	// FanoutQueue leads to fanout: freezes and forgot-login requests.
+	FanoutQueue Queue = "fanout"
+	// SingleQueue leads to delivery: mails that somebody waits for.
+	SingleQueue Queue = "single"
+	// BulkQueue leads to delivery: lanes, and single mails that nobody waits for.
+	BulkQueue Queue = "bulk"
+)
+
+// Queue is where the bell belongs: single mails never stand behind a mailing
+// (H17).
+func (b Bell) Queue() Queue {
+	switch {
+	case b.Kind == RingFreeze || b.Kind == RingRequest:
+		return FanoutQueue
+	case b.Kind == RingSingle && !b.Behind:
+		return SingleQueue
+	}
+	return BulkQueue
+}

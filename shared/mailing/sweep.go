@@ -18,7 +18,20 @@ type Sweep struct {
 	Bells    Bells
 	Now      func() time.Time
 	Timing
-	Log *slog.Logger
+	// Count is told each sweep's figures, which an alarm may watch; it may be nil.
+	Count func(name string, n int)
+	Log   *slog.Logger
+}
+
+// UncertainEntries is how many people's mail may or may not have gone: in the
+// mailings being sent, and in single mails whose grace is over. Some are, for a
+// while, after a crash; many, or for long, need somebody to look.
+const UncertainEntries = "UncertainEntries"
+
+// swept is what one sweep came across.
+type swept struct {
+	behind    int // bells rung for mails that nobody waits for
+	uncertain int
 }
 
 // Run is one sweep.
@@ -29,20 +42,23 @@ func (s *Sweep) Run(ctx context.Context) error {
 		return err
 	}
 	const page = 200
-	behind := 0 // rung
+	var seen swept
 	for range 20 {
 		due, err := s.Store.Due(ctx, s.Now(), page)
 		if err != nil {
 			return err
 		}
 		for _, bell := range due {
-			if err := s.attend(ctx, bell, &behind); err != nil {
+			if err := s.attend(ctx, bell, &seen); err != nil {
 				s.Log.WarnContext(ctx, "due thing not attended to", "kind", bell.Kind, "mailing", bell.Mailing, "error", err)
 			}
 		}
 		if len(due) < page {
 			break
 		}
+	}
+	if s.Count != nil {
+		s.Count(UncertainEntries, seen.uncertain)
 	}
 	return nil
 }
@@ -78,23 +94,23 @@ func (p Pace) with(a Account, now time.Time) *Pace {
 // thousands at once would only stand before the mailings in their queue.
 const maxBehind = 500
 
-func (s *Sweep) attend(ctx context.Context, bell Bell, behind *int) error {
+func (s *Sweep) attend(ctx context.Context, bell Bell, seen *swept) error {
 	switch bell.Kind {
 	case RingFreeze:
-		return s.attendMailing(ctx, bell)
+		return s.attendMailing(ctx, bell, seen)
 	case RingSingle:
 		b, err := s.Store.Batch(ctx, Batch{Organization: bell.Organization, ID: bell.ID})
 		if b == nil || err != nil {
 			return err
 		}
-		bell = b.Bell()
+		bell, seen.uncertain = b.Bell(), seen.uncertain+b.Tally()[Uncertain]
 	}
 	// First postpone, then ring: a bell too many does no harm, a forgotten one does.
 	if err := s.Store.Update(ctx, func(tx Tx) error { return tx.Postpone(bell, s.Now().Add(s.Again)) }); err != nil {
 		return err
 	}
 	if bell.Behind {
-		if *behind++; *behind > maxBehind {
+		if seen.behind++; seen.behind > maxBehind {
 			return nil // its turn comes
 		}
 	}
@@ -102,7 +118,7 @@ func (s *Sweep) attend(ctx context.Context, bell Bell, behind *int) error {
 }
 
 // attendMailing looks at a mailing itself.
-func (s *Sweep) attendMailing(ctx context.Context, bell Bell) error {
+func (s *Sweep) attendMailing(ctx context.Context, bell Bell, all *swept) error {
 	m, err := s.Store.Mailing(ctx, bell.Organization, bell.Mailing)
 	if err != nil {
 		return ignoreMissing(err)
@@ -112,6 +128,7 @@ func (s *Sweep) attendMailing(ctx context.Context, bell Bell) error {
 	if err != nil {
 		return err
 	}
+	all.uncertain += Sum(lanes)[Uncertain]
 	pace, err := s.Store.Pace(ctx)
 	if err != nil {
 		return err

@@ -297,3 +297,27 @@ func TestCancelPassesWhatIsGone(t *testing.T) {
 		t.Errorf("%+v, %v", lanes[0], err)
 	}
 }
+
+func TestSweepCountsTheUncertain(t *testing.T) {
+	w := newWorld(t, 1)
+	w.put(person("1", "a@example.org"), person("2", "b@example.org"))
+	counted := -1
+	w.sweep.Count = func(name string, n int) {
+		if name != mailing.UncertainEntries {
+			t.Errorf("counted %s", name)
+		}
+		counted = n
+	}
+	w.office.fails, w.office.faults = 1, []mailing.Fault{mailing.Unknown}
+	id := w.send(profile.Filter{})
+	w.drain()
+	w.clock = w.clock.Add(2 * time.Second)
+	if w.run(); counted != 2 {
+		t.Fatalf("%d are uncertain, want 2", counted)
+	}
+	w.office.fails, w.office.faults = 0, nil
+	w.settle(id)
+	if w.run(); counted != 0 {
+		t.Errorf("%d are uncertain once all is done", counted)
+	}
+}

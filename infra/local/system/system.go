@@ -21,6 +21,7 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 
+	"github.com/memberkey/memberkey/functions"
 	"github.com/memberkey/memberkey/functions/completion"
 	"github.com/memberkey/memberkey/functions/console"
 	"github.com/memberkey/memberkey/functions/credentials"
@@ -36,13 +37,10 @@ import (
 	"github.com/memberkey/memberkey/infra/local/mailbox"
 	"github.com/memberkey/memberkey/infra/local/queue"
 	"github.com/memberkey/memberkey/infra/local/reports"
-	"github.com/memberkey/memberkey/shared/credential"
-	"github.com/memberkey/memberkey/shared/directory"
 	"github.com/memberkey/memberkey/shared/embedded"
 	"github.com/memberkey/memberkey/shared/httpapi"
 	"github.com/memberkey/memberkey/shared/mailing"
 	"github.com/memberkey/memberkey/shared/password"
-	"github.com/memberkey/memberkey/shared/session"
 	"github.com/memberkey/memberkey/shared/store"
 )
 
@@ -89,10 +87,10 @@ func (q queues) Ring(_ context.Context, bells ...mailing.Bell) error {
 		if err != nil {
 			return err
 		}
-		switch {
-		case bell.Kind == mailing.RingFreeze || bell.Kind == mailing.RingRequest:
+		switch bell.Queue() {
+		case mailing.FanoutQueue:
 			q.fanout.Send(body)
-		case bell.Kind == mailing.RingSingle && !bell.Behind:
+		case mailing.SingleQueue:
 			q.single.Send(body)
 		default:
 			q.bulk.Send(body)
@@ -134,14 +132,12 @@ func Start(c Config) (_ *System, err error) {
 	}
 	s.queues = queues{fanout: s.queue("fanout", 2), single: s.queue("single", 4), bulk: s.queue("bulk", 16)}
 
-	d := s.directory()
-	if loaded, err := demo.Load(context.Background(), s.Store, d, s.Address); err != nil {
+	if loaded, err := demo.Load(context.Background(), s.Store, profiles.New(s.base(), profiles.SignIn{}, s.unsuppress).Directory, s.Address); err != nil {
 		return nil, err
 	} else if loaded {
 		c.Say("Loaded the demo association, %q.", demo.Organization)
 	}
-	d.Progress = s.progress()
-	handler, err := s.handler(d)
+	handler, err := s.handler()
 	if err != nil {
 		return nil, err
 	}
@@ -180,11 +176,9 @@ func (s *System) queue(name string, concurrency int) *queue.Queue {
 	})
 }
 
-func (s *System) directory() *directory.Service {
-	return &directory.Service{
-		Store: store.For[directory.Tx](s.Store), Mailings: store.For[mailing.Tx](s.Store), Bells: s.queues,
-		Now: time.Now, Rand: rand.Reader, NewID: store.NewID, Again: Timing.Again, Unsuppress: s.unsuppress, Log: s.config.Log,
-	}
+// base is what the functions are made of here.
+func (s *System) base() functions.Base {
+	return functions.NewBase(s.db, s.queues, Timing, s.config.Log)
 }
 
 func (s *System) unsuppress(_ context.Context, address string) error {
@@ -193,7 +187,7 @@ func (s *System) unsuppress(_ context.Context, address string) error {
 
 // handler puts the functions behind the routes of template.yaml, and what only
 // a laptop has under /local.
-func (s *System) handler(d *directory.Service) (http.Handler, error) {
+func (s *System) handler() (http.Handler, error) {
 	log := s.config.Log
 	issuer, err := gateway.NewIssuer(s.config.Data, s.Address)
 	if err != nil {
@@ -204,36 +198,20 @@ func (s *System) handler(d *directory.Service) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	mail := store.For[mailing.Tx](s.Store)
-	passwords := &credential.Service{
-		Store: store.For[credential.Tx](s.Store), Mail: mail, Hasher: password.NewHasher(s.config.Passwords, runtime.NumCPU(), rand.Reader),
-		Bells: s.queues, Now: time.Now, Rand: rand.Reader, NewID: store.NewID, Again: Timing.Again, Log: log,
-	}
-	logins := &credential.Logins{
-		Store: store.For[credential.LoginTx](s.Store), Bells: s.queues, Now: time.Now, Rand: rand.Reader, NewID: store.NewID,
-		Again: Timing.Again, Log: log,
-	}
-	sessions := &session.Service{
-		Store: store.For[session.Tx](s.Store), Passwords: passwords, Bells: s.queues,
-		Now: time.Now, Rand: rand.Reader, NewID: store.NewID, Again: Timing.Again, Log: log,
-	}
+	base, hasher := s.base(), password.NewHasher(s.config.Passwords, runtime.NumCPU(), rand.Reader)
+	people := profiles.New(base, profiles.SignIn{Issuer: issuer.URL, ClientID: "console"}, s.unsuppress)
+	people.Directory.Progress = s.progress()
 	config := httpapi.Config{Log: log}
-	functions := map[string]httpapi.Handler{
-		"profiles": (&profiles.Function{
-			Directory: d, Logins: logins, SignIn: profiles.SignIn{Issuer: issuer.URL, ClientID: "console"},
-		}).Routes().Handler(config),
-		"credentials": (&credentials.Function{Credentials: passwords}).Routes().Handler(config),
-		"resets": (&resets.Function{Resets: &credential.Resets{
-			Store: mail, Bells: s.queues, Now: time.Now, NewID: store.NewID, Again: Timing.Again, Log: log,
-		}}).Routes().Handler(config),
-		"mailings": (&mailings.Function{Desk: &mailing.Desk{
-			Store: mail, Bells: s.queues, Now: time.Now, NewID: store.NewID, Timing: Timing, Log: log,
-		}}).Routes().Handler(config),
-		"completion": (&completion.Function{Links: passwords, Organizations: s.Store, Rand: rand.Reader}).Handler(config),
-		"signin":     (&signin.Function{Sessions: sessions, Organizations: s.Store, Rand: rand.Reader}).Handler(config),
-		"console":    console.Routes().Handler(config),
+	behind := map[string]httpapi.Handler{
+		"profiles":    people.Routes().Handler(config),
+		"credentials": credentials.New(base, hasher).Routes().Handler(config),
+		"resets":      resets.New(base).Routes().Handler(config),
+		"mailings":    mailings.New(base).Routes().Handler(config),
+		"completion":  completion.New(base, hasher).Handler(config),
+		"signin":      signin.New(base, hasher).Handler(config),
+		"console":     console.Routes().Handler(config),
 	}
-	api, err := gateway.New(gateway.Config{Table: table, Functions: functions, Authorizer: issuer.Verifier(), Log: log})
+	api, err := gateway.New(gateway.Config{Table: table, Functions: behind, Authorizer: issuer.Verifier(), Log: log})
 	if err != nil {
 		return nil, err
 	}
@@ -260,18 +238,8 @@ func (s *System) handler(d *directory.Service) (http.Handler, error) {
 // what has expired.
 func (s *System) consume(ctx context.Context) {
 	log := s.config.Log
-	mail := store.For[mailing.Tx](s.Store)
-	fan := &fanout.Function{
-		Freezing: &mailing.Freezing{Store: mail, Bells: s.queues, Now: time.Now, Rand: rand.Reader, Timing: Timing, Log: log},
-		Forgot:   &mailing.Forgot{Store: mail, Bells: s.queues, Now: time.Now, NewID: store.NewID, Timing: Timing, Log: log},
-		Sweeping: &mailing.Sweep{Store: mail, Accounts: s.Mailbox, Bells: s.queues, Now: time.Now, Timing: Timing, Log: log},
-		Log:      log,
-	}
-	deliver := &delivery.Function{
-		Delivery: &mailing.Delivery{Store: mail, Mailer: s.Mailbox, Bells: s.queues, Now: time.Now, Rand: rand.Reader, Sleep: sleep, Timing: Timing, Log: log},
-		Log:      log,
-	}
-	feed := &feedback.Function{Feedback: &mailing.Feedback{Store: mail, Now: time.Now, Log: log}, Log: log}
+	base := s.base()
+	fan, deliver, feed := fanout.New(base, s.Mailbox, nil), delivery.New(base, s.Mailbox), feedback.New(base)
 	s.work.Go(func() { s.queues.fanout.Run(ctx, fan.Handle) })
 	s.work.Go(func() { s.queues.single.Run(ctx, deliver.Handle) })
 	s.work.Go(func() { s.queues.bulk.Run(ctx, deliver.Handle) })
@@ -362,13 +330,6 @@ func every(ctx context.Context, period time.Duration, do func()) {
 		case <-tick.C:
 			do()
 		}
-	}
-}
-
-func sleep(ctx context.Context, d time.Duration) {
-	select {
-	case <-ctx.Done():
-	case <-time.After(d):
 	}
 }
 
