@@ -15,12 +15,6 @@ import (
 	"github.com/memberkey/memberkey/shared/mailing"
 )
 
-// Names of the tags that go with every mail and come back with its events.
-const (
-	TagEntry        = "entry" // see mailing.Tag
-	TagOrganization = "organization"
-)
-
 // Function records events.
 type Function struct {
 	Feedback *mailing.Feedback
@@ -95,7 +89,7 @@ func parse(body string) (e mailing.Event, known bool, err error) {
 		return e, false, errEvent // the decoder's words might repeat an address
 	}
 	e.Type, known = types[s.EventType]
-	entry, org := s.Mail.Tags[TagEntry], s.Mail.Tags[TagOrganization]
+	entry, org := s.Mail.Tags[mailing.TagEntry], s.Mail.Tags[mailing.TagOrganization]
 	if !known || len(entry) != 1 || len(org) != 1 {
 		return e, false, nil // another kind of event, or another program's mail
 	}

@@ -7,7 +7,8 @@
 //
 // There the system should be begun anew, because some journeys import or mail
 // a whole association. Each journey makes people of its own ([world.person]),
-// so that journeys do not meet, whether they share a system or not.
+// so that journeys do not meet, whether they share a system or not. TestDeployed
+// runs all of them once more, as its subtests, on what is deployed to AWS.
 //
 // [begin] gives a journey the shared system, [start] one of its own. On it,
 // [world.api] is staff's client, [world.next] the mailbox, [world.browser] a
@@ -64,8 +65,17 @@ var common struct {
 	folder string // of its data, "" where the system is another process's
 }
 
+// ends are what is done after the last test, in reverse order.
+var ends []func() error
+
 func TestMain(m *testing.M) {
 	code := m.Run()
+	for _, end := range slices.Backward(ends) {
+		if err := end(); err != nil {
+			fmt.Fprintln(os.Stderr, "e2e:", err)
+			code = max(code, 1)
+		}
+	}
 	if common.own != nil {
 		if err := stop(common.own); err != nil {
 			fmt.Fprintln(os.Stderr, "e2e: the shared system did not stop cleanly:", err)
@@ -79,9 +89,31 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
+// homes are where the journeys run that are subtests of another test, by that
+// test's name.
+var homes sync.Map // of string to home
+
+// home gives the address of a system: of the one that journeys share, or of one
+// that is made as edit says.
+type home func(t testing.TB, edit func(*system.Config)) (base string)
+
+// away sees the system that t runs on as a journey of another test, if it is one.
+func away(t testing.TB, edit func(*system.Config)) (w *world, ok bool) {
+	t.Helper()
+	parent, _, _ := strings.Cut(t.Name(), "/")
+	h, ok := homes.Load(parent)
+	if !ok {
+		return nil, false
+	}
+	return see(t, h.(home)(t, edit), nil), true
+}
+
 // begin gives t the shared system.
 func begin(t testing.TB) *world {
 	t.Helper()
+	if w, ok := away(t, nil); ok {
+		return w
+	}
 	common.once.Do(func() {
 		if common.base = os.Getenv("MEMBERKEY_E2E_URL"); common.base != "" {
 			return
@@ -99,20 +131,13 @@ func begin(t testing.TB) *world {
 	return see(t, common.base, common.own)
 }
 
-// alone gives t a system that nobody else uses, for journeys that change the
-// settings or mail everybody; where MEMBERKEY_E2E_URL names one, it is that.
-func alone(t testing.TB) *world {
-	t.Helper()
-	if base := os.Getenv("MEMBERKEY_E2E_URL"); base != "" {
-		return see(t, base, nil)
-	}
-	return start(t, nil)
-}
-
 // start gives t a system of its own in this process; edit changes how it is
 // made, such as its faults. Only what no system from outside can show needs it.
 func start(t testing.TB, edit func(*system.Config)) *world {
 	t.Helper()
+	if w, ok := away(t, edit); ok {
+		return w
+	}
 	return startIn(t, t.TempDir(), edit)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"time"
 
 	"github.com/memberkey/memberkey/shared/activity"
 	"github.com/memberkey/memberkey/shared/organization"
@@ -29,10 +30,12 @@ func (s *Service) Settings(ctx context.Context, org string) (*Settings, error) {
 }
 
 // EditSettings changes the settings on behalf of staff who saw their version.
-// Problems: those of [organization.Edit.Apply], and version_stale as
-// [Service.Edit] tells it.
+// Version 0 is that of an organization which is not there yet: the edit founds
+// it, so an administrator whom the issuer put into a new group needs nobody
+// else's help. Problems: those of [organization.Edit.Apply], and version_stale
+// as [Service.Edit] tells it.
 func (s *Service) EditSettings(ctx context.Context, by activity.Actor, org string, version int, e organization.Edit) (*Settings, error) {
-	if _, err := s.Store.Organization(ctx, org); err != nil {
+	if _, err := s.Store.Organization(ctx, org); err != nil && !(version == 0 && absent(err)) {
 		return nil, err
 	}
 	var after *organization.Settings
@@ -43,7 +46,17 @@ func (s *Service) EditSettings(ctx context.Context, by activity.Actor, org strin
 			return err
 		}
 		if settings == nil {
-			return errors.New("directory: the settings have gone since they were read")
+			if version != 0 {
+				return errors.New("directory: the settings have gone since they were read")
+			}
+			founded, changed, err := e.Found(org)
+			if err != nil {
+				return err
+			}
+			after = founded
+			tx.PutOrganization(founded)
+			s.settled(tx, by, org, now, changed, map[string]string{})
+			return nil
 		}
 		before := *settings
 		changed, err := e.Apply(settings)
@@ -56,18 +69,24 @@ func (s *Service) EditSettings(ctx context.Context, by activity.Actor, org strin
 		if after = settings; len(changed) == 0 {
 			return nil
 		}
-		detail := map[string]string{"fields": strings.Join(changed, ", ")}
+		detail := map[string]string{}
 		if before.Level != settings.Level {
 			detail["old.accessLevel"], detail["new.accessLevel"] = string(before.Level), string(settings.Level)
 		}
 		tx.PutOrganization(settings)
-		tx.AddActivity(activity.Entry{Organization: org, ID: s.NewID(now), At: now, Actor: by, Kind: activity.SettingsChanged, Detail: detail})
+		s.settled(tx, by, org, now, changed, detail)
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
 	return &Settings{*after, after.Deviations()}, nil
+}
+
+// settled writes a line of the trail about changed settings.
+func (s *Service) settled(tx Tx, by activity.Actor, org string, now time.Time, changed []string, detail map[string]string) {
+	detail["fields"] = strings.Join(changed, ", ")
+	tx.AddActivity(activity.Entry{Organization: org, ID: s.NewID(now), At: now, Actor: by, Kind: activity.SettingsChanged, Detail: detail})
 }
 
 // DryRun is what an edit of the settings would do to who may sign in (N18).

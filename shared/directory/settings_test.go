@@ -47,6 +47,50 @@ func TestEditSettings(t *testing.T) {
 	wantCode(t, err, "organization_not_found")
 }
 
+// The first administrator of a new group founds its organization; nothing of
+// another one is touched, and of several who try at once one wins.
+func TestFoundOrganization(t *testing.T) {
+	h := quick(t)
+	_, err := h.EditSettings(t.Context(), eve, "guild", 0, organization.Edit{LinkHours: ptr(48)})
+	if p := wantCode(t, err, "text_missing"); len(p.Problems) != 3 {
+		t.Errorf("%+v", p.Problems)
+	}
+	e := organization.Edit{
+		Name: ptr("The Guild"), SenderAddress: ptr("office@guild.example.org"), PortalAddress: ptr("https://members.guild.example.org"), LinkHours: ptr(48),
+	}
+	errs := make([]error, 4)
+	var wg sync.WaitGroup
+	for i := range errs {
+		wg.Go(func() { _, errs[i] = h.EditSettings(t.Context(), eve, "guild", 0, e) })
+	}
+	wg.Wait()
+	won := 0
+	for _, err := range errs {
+		if err == nil {
+			won++
+		} else if problemCode(err) != "version_stale" {
+			t.Error(err)
+		}
+	}
+	if won != 1 {
+		t.Errorf("%d of %d founded it", won, len(errs))
+	}
+	want := organization.Defaults("guild", "The Guild")
+	want.SenderAddress, want.PortalAddress, want.LinkHours, want.Version = *e.SenderAddress, *e.PortalAddress, 48, 1
+	got, err := h.Settings(t.Context(), "guild")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got.Settings); diff != "" {
+		t.Error(diff)
+	}
+	if s, err := h.Settings(t.Context(), "acme"); err != nil || s.Version != 1 {
+		t.Errorf("the other organization: %+v, %v", s, err)
+	}
+	_, err = h.EditSettings(t.Context(), eve, "acme", 0, e)
+	wantCode(t, err, "version_stale")
+}
+
 func TestTwoEditorsOfSettings(t *testing.T) {
 	h := quick(t)
 	errs := make([]error, 6)

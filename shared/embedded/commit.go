@@ -175,7 +175,7 @@ type state struct {
 const revBits = 20
 
 // A group must not run out of revisions.
-const _ = uint(1<<revBits - 1 - maxGroupRequests*maxKeys)
+const _ = uint(1<<revBits - 1 - maxGroupRequests*store.MaxKeys)
 
 func newOverlay(db *DB, tx *bolt.Tx) *overlay {
 	return &overlay{

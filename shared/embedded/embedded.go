@@ -2,8 +2,8 @@
 // the local system, and what tests use where they want the real thing.
 //
 // Open it with [Open]; a folder belongs to one process at a time. Everything
-// that passes here passes on DynamoDB too, because its limits are kept here as
-// well (limits.go).
+// that passes here passes on DynamoDB too, because both keep the limits of
+// shared/store.
 //
 // How it lies in the file: a bucket per table, whose keys are partition, NUL,
 // sort and whose values are a header of 24 bytes (revision, expires, due) and
@@ -171,11 +171,10 @@ func (db *DB) GetMany(ctx context.Context, keys []store.Key) ([]*store.Item, err
 	slots := make([][]byte, len(keys))
 	order := make([]int, len(keys))
 	for i, key := range keys {
-		slot, err := slotOf(key)
-		if err != nil {
+		if err := store.ValidateKey(key); err != nil {
 			return nil, err
 		}
-		slots[i], order[i] = slot, i
+		slots[i], order[i] = slotOf(key), i
 	}
 	slices.SortFunc(order, func(a, b int) int { return bytes.Compare(slots[a], slots[b]) })
 
@@ -203,10 +202,10 @@ func (db *DB) GetMany(ctx context.Context, keys []store.Key) ([]*store.Item, err
 
 // Query is store.DB's. A page of Limit 0 also ends at 1 MB, as DynamoDB's do.
 func (db *DB) Query(ctx context.Context, r store.Range) (items []store.Item, more bool, err error) {
-	table, err := checkRange(r)
-	if err != nil {
+	if err := store.ValidateRange(r); err != nil {
 		return nil, false, err
 	}
+	table := tableNumber(r.Table)
 	partition := r.Partition + "\x00"
 	prefix := []byte(partition + r.Prefix)
 	limit, room := r.Limit, -1
@@ -268,15 +267,12 @@ func start(c *bolt.Cursor, r store.Range, partition string, prefix []byte) (k, v
 
 // Due is store.DB's; here it never lags.
 func (db *DB) Due(ctx context.Context, table store.Table, until int64, limit int) ([]store.Item, error) {
-	number, err := tableNumber(table)
-	if err != nil {
+	if err := store.ValidateDue(table, until, limit); err != nil {
 		return nil, err
 	}
-	if limit < 1 {
-		return nil, fmt.Errorf("embedded: at most %d due items asked for: ask for one or more", limit)
-	}
+	number := tableNumber(table)
 	var items []store.Item
-	err = db.view(ctx, func(tx *bolt.Tx) error {
+	err := db.view(ctx, func(tx *bolt.Tx) error {
 		bodies := tx.Bucket(itemBuckets[number])
 		c := tx.Bucket(dueBuckets[number]).Cursor()
 		for k, _ := c.First(); k != nil && len(items) < limit && dueOf(k) <= until; k, _ = c.Next() {
@@ -341,25 +337,16 @@ func bucketNames() (items, due [tables][]byte) {
 	return items, due
 }
 
-func tableNumber(table store.Table) (int, error) {
-	if i := slices.Index(store.Tables, table); i >= 0 {
-		return i, nil
-	}
-	return 0, fmt.Errorf("embedded: there is no table %q", string(table))
-}
+func tableNumber(table store.Table) int { return slices.Index(store.Tables, table) }
 
 // slotOf is where an item lies: the number of its table, then its key in the
 // bucket. Slots in order of bytes are items in the order of the file.
-func slotOf(key store.Key) ([]byte, error) {
-	number, err := checkKey(key)
-	if err != nil {
-		return nil, err
-	}
+func slotOf(key store.Key) []byte {
 	slot := make([]byte, 0, 1+len(key.Partition)+1+len(key.Sort))
-	slot = append(slot, byte(number))
+	slot = append(slot, byte(tableNumber(key.Table)))
 	slot = append(slot, key.Partition...)
 	slot = append(slot, 0)
-	return append(slot, key.Sort...), nil
+	return append(slot, key.Sort...)
 }
 
 // keyOf reads a key of an item bucket.

@@ -60,6 +60,10 @@ func TestContract(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) store.DB { return open(t, file(t), embedded.Options{}) })
 }
 
+func TestRaces(t *testing.T) {
+	storetest.Races(t, func(t *testing.T) store.DB { return open(t, file(t), embedded.Options{NoSync: true}) })
+}
+
 func TestContractOnOneSharedFile(t *testing.T) {
 	db := open(t, file(t), embedded.Options{NoSync: true})
 	storetest.Run(t, func(t *testing.T) store.DB { return db })
@@ -106,7 +110,7 @@ func TestOpenOfWhatIsNoStore(t *testing.T) {
 
 func TestReopen(t *testing.T) {
 	path := file(t)
-	item := put(store.Sessions, "org#session", "s", "kept")
+	item := put(store.Mailings, "org#request", "s", "kept")
 	item.Expires, item.Due = 1_000_000_000, 5 // over long ago, and kept until Purge
 	revs := map[uint64]bool{}
 	for range 5 {
@@ -137,7 +141,7 @@ func TestClosed(t *testing.T) {
 	for what, call := range map[string]func() error{
 		"Get":    func() error { _, err := db.Get(ctx, key); return err },
 		"Query":  func() error { _, _, err := db.Query(ctx, store.Range{Table: key.Table, Partition: "p"}); return err },
-		"Due":    func() error { _, err := db.Due(ctx, key.Table, 1, 1); return err },
+		"Due":    func() error { _, err := db.Due(ctx, store.DueTable, 1, 1); return err },
 		"Commit": func() error { return db.Commit(ctx, nil, []store.Write{put(store.Profiles, "p", "s", "")}) },
 		"Purge":  func() error { _, err := db.Purge(ctx, time.Unix(1, 0)); return err },
 	} {
@@ -230,7 +234,7 @@ func TestGetManyIsOneSnapshot(t *testing.T) {
 // wait, nothing changes, and the store goes on when there is room again.
 func TestFailingCommit(t *testing.T) {
 	db := open(t, file(t), embedded.Options{NoSync: true, MaxSize: 1 << 20})
-	kept := put(store.Profiles, "p", "kept", strings.Repeat("k", 1000))
+	kept := put(store.Mailings, "p", "kept", strings.Repeat("k", 1000))
 	kept.Due = 10
 	commit(t, db, nil, kept)
 	before := get(t, db, kept.Key)
@@ -242,7 +246,7 @@ func TestFailingCommit(t *testing.T) {
 			changed.Value, changed.Due = []byte("changed"), 20
 			writes := []store.Write{changed}
 			for i := range 4 {
-				writes = append(writes, put(store.Profiles, "p", fmt.Sprintf("big %d %d", w, i), strings.Repeat("x", 390_000)))
+				writes = append(writes, put(store.Mailings, "p", fmt.Sprintf("big %d %d", w, i), strings.Repeat("x", 390_000)))
 			}
 			err := db.Commit(context.Background(), nil, writes)
 			if err == nil || errors.Is(err, store.ErrConflict) {
@@ -252,15 +256,15 @@ func TestFailingCommit(t *testing.T) {
 	}
 	wg.Wait()
 
-	items, _, err := db.Query(t.Context(), store.Range{Table: store.Profiles, Partition: "p"})
+	items, _, err := db.Query(t.Context(), store.Range{Table: store.Mailings, Partition: "p"})
 	if err != nil || len(items) != 1 || items[0].Rev != before.Rev || string(items[0].Value) != string(kept.Value) {
 		t.Fatalf("after the failure: %d items, %v", len(items), err)
 	}
-	due, err := db.Due(t.Context(), store.Profiles, 100, 10)
+	due, err := db.Due(t.Context(), store.Mailings, 100, 10)
 	if err != nil || len(due) != 1 || due[0].Due != 10 {
 		t.Fatalf("after the failure, due: %d items, %v", len(due), err)
 	}
-	commit(t, db, []store.Check{{Key: kept.Key, Rev: before.Rev}}, put(store.Profiles, "p", "kept", "small"))
+	commit(t, db, []store.Check{{Key: kept.Key, Rev: before.Rev}}, put(store.Mailings, "p", "kept", "small"))
 	if after := get(t, db, kept.Key); after.Rev == before.Rev {
 		t.Error("the revision came twice")
 	}

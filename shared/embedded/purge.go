@@ -47,7 +47,7 @@ func (db *DB) expired(ctx context.Context, number int, table store.Table, from [
 		cost := lookupCost
 		k, v := c.Seek(from)
 		for seen := 0; k != nil; k, v = c.Next() {
-			if seen++; seen > purgeItems || len(expired) == maxKeys {
+			if seen++; seen > purgeItems || len(expired) == store.MaxKeys {
 				next = bytes.Clone(k)
 				break
 			}

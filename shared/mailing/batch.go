@@ -118,6 +118,12 @@ func (b *Batch) clone() *Batch {
 // (mail.md 2.4). Events come in any order and more than once.
 var rank = map[Outcome]int{"": 0, Pending: 0, Uncertain: 0, Sent: 1, Failed: 2, Delivered: 3, Bounced: 4, Complained: 5}
 
+// Names of the tags that go with every mail and come back with its events.
+const (
+	TagEntry        = "entry" // see [Tag]
+	TagOrganization = "organization"
+)
+
 // Tag names an entry for the mail service; its events come back with it. It is
 // made of letters, digits, hyphens and underscores alone.
 func Tag(b *Batch, entry int) string {

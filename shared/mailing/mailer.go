@@ -55,7 +55,7 @@ type Account struct {
 	DailyQuota  float64 // mails in 24 hours; 0 or less is no limit
 	SentLastDay float64
 	Enabled     bool
-	Reason      string // why not enabled
+	Reason      string // why not enabled, or a stable word on what is limited ("sandbox")
 }
 
 // Mailer is the mail service. Send answers for every mail, in order; it never

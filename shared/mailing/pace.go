@@ -112,13 +112,16 @@ func (p *Pace) Read(a Account, now time.Time) {
 	p.Rate, p.DailyQuota, p.SentLastDay, p.Enabled, p.Reason, p.ReadAt = a.Rate, a.DailyQuota, a.SentLastDay, a.Enabled, a.Reason, now
 }
 
+// MaxLanes is how many lanes a mailing has at most.
+const MaxLanes = 16
+
 // Lanes is how many lanes a mailing is worth at this pace: one for every 50
-// mails a second, 1 to 16.
+// mails a second, 1 to MaxLanes.
 func (p *Pace) Lanes() int {
 	if rate := p.BulkRate(); rate > 0 {
-		return max(1, min(int(rate/50)+1, 16))
+		return max(1, min(int(rate/50)+1, MaxLanes))
 	}
-	return 16
+	return MaxLanes
 }
 
 // PerBatch is how many mails of at most bound encoded bytes make a batch.

@@ -281,7 +281,7 @@ func TestCancelPassesWhatIsGone(t *testing.T) {
 	id := w.send(profile.Filter{})
 	w.queue = nil // before the lanes begin
 	m := w.mailing(id)
-	items, _, err := w.db.Query(ctx, store.Range{Table: store.Mailings, Partition: fmt.Sprintf("%s#mailing#%s#%d", org, id, m.Generation), Prefix: "batch#"})
+	items, _, err := w.db.Query(ctx, store.Range{Table: store.Mailings, Partition: fmt.Sprintf("%s#mailing#%s#%d#00", org, id, m.Generation), Prefix: "batch#"})
 	if err != nil || len(items) != 6 {
 		t.Fatalf("%d batches, %v", len(items), err)
 	}

@@ -139,6 +139,27 @@ func (e Edit) Apply(s *Settings) (changed []string, err error) {
 	return changed, nil
 }
 
+// Found makes the settings of a new association: the defaults, and what the
+// edit says. Name, sender address and portal address have no default and must
+// be said; the sender's name is the association's, unless another one is said.
+// Problems are those of [Edit.Apply].
+func (e Edit) Found(id string) (s *Settings, changed []string, err error) {
+	var unsaid string
+	for _, required := range []**string{&e.Name, &e.SenderAddress, &e.PortalAddress} {
+		if *required == nil {
+			*required = &unsaid
+		}
+	}
+	fresh := Defaults(id, "")
+	if changed, err = e.Apply(&fresh); err != nil {
+		return nil, nil, err
+	}
+	if fresh.SenderName == "" {
+		fresh.SenderName = fresh.Name
+	}
+	return &fresh, changed, nil
+}
+
 // Deviations says in words where the settings deviate from NIST SP 800-63B-4,
 // for the settings page to show beside the field.
 func (s *Settings) Deviations() []string {

@@ -23,8 +23,6 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/base64"
-	"fmt"
-	"html/template"
 	"strings"
 	"sync"
 	"time"
@@ -183,23 +181,16 @@ func hash(s string) string {
 	return "sha256-" + base64.StdEncoding.EncodeToString(sum[:])
 }
 
-// templates are parsed one by one when they are first shown: a function that
-// starts for one page should not wait for all.
-var templates sync.Map // file -> *template.Template
+// parsed are the templates of the pages shown so far (file -> templates): a
+// function that starts for one page should not wait for all.
+var parsed sync.Map
 
-func load(file string) *template.Template {
-	if t, ok := templates.Load(file); ok {
-		return t.(*template.Template)
+func load(file string) templates {
+	if t, ok := parsed.Load(file); ok {
+		return t.(templates)
 	}
-	t := template.Must(template.New(file).Funcs(template.FuncMap{
-		"style":     func() template.HTML { return template.HTML("<style>" + style + "</style>") },
-		"script":    func() template.HTML { return template.HTML("<script>" + script + "</script>") },
-		"maxLength": func() int { return maxLength },
-		"dial":      dial,
-		"faults":    faults,
-	}).ParseFS(words, "en/layout.html", "en/"+file+".html"))
-	kept, _ := templates.LoadOrStore(file, t)
-	return kept.(*template.Template)
+	t, _ := parsed.LoadOrStore(file, read(file))
+	return t.(templates)
 }
 
 // view is what templates see.
@@ -225,17 +216,16 @@ func (v view) After(t time.Time) string {
 // Render makes the page. settings is nil where there is no such organization:
 // then the page names none.
 func Render(settings *organization.Settings, p Page) []byte {
-	v := view{Org: settings, P: p}
+	var page bytes.Buffer
+	load(p.file()).call(&page, "layout", newView(settings, p))
+	return page.Bytes()
+}
+
+func newView(settings *organization.Settings, p Page) view {
 	if settings == nil {
-		v.Org = &organization.Settings{}
-	} else {
-		v.Base, v.Logo = "/portal/"+settings.ID, Logo(settings, p)
+		return view{Org: &organization.Settings{}, P: p}
 	}
-	var b bytes.Buffer
-	if err := load(p.file()).ExecuteTemplate(&b, "layout", v); err != nil {
-		panic(fmt.Sprintf("pages: %s: %v", p.file(), err)) // our own templates: a fault of the program
-	}
-	return b.Bytes()
+	return view{Org: settings, Base: "/portal/" + settings.ID, Logo: Logo(settings, p), P: p}
 }
 
 // Logo is the image on a page, "" where there is none. Error pages have none:

@@ -7,9 +7,11 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -108,7 +110,7 @@ func all(t testing.TB) map[string]pages.Page {
 		"change-filled":  &pages.ChangePassword{NewPassword: filled, Username: "ana"},
 		"changed":        &pages.PasswordChanged{},
 
-		"front": &pages.Front{Name: "Ana García", Username: "ana", ProfileID: "1042"},
+		"front": &pages.Front{Name: "Ana García", Username: "ana", ProfileID: "1042", Others: []pages.Other{}},
 		"front-switch": &pages.Front{
 			Name: "Ana García", Company: "Quinn Catering", Username: "ana", ProfileID: "1042", LastSignIn: noon,
 			Others: []pages.Other{{ID: "2001", Name: "Quinn Catering"}, {ID: "2002", Name: "Quinn Events"}},
@@ -548,6 +550,179 @@ func TestConfigure(t *testing.T) {
 	if len(c.InlineScripts) != 1 || len(c.InlineStyles) != 1 {
 		t.Error("no hashes")
 	}
+}
+
+// TestStandard: a page is what html/template makes of it, to the byte, and the
+// pages here show every word of the templates, so none of them is left out.
+func TestStandard(t *testing.T) {
+	bare := organization.Defaults("acme", "Acme")
+	hostile := *association()
+	fill(reflect.ValueOf(&hostile).Elem(), `"><script>alert('1 + 1')</script>`)
+	hostile.LogoURL = `https://cdn.example.org/"><script>?a=1 2&b='3'%4#5%67`
+	shown, unseen := []byte(nil), map[string]bool{}
+	for name, p := range all(t) {
+		for _, settings := range []*organization.Settings{association(), &bare, &hostile, nil} {
+			got := pages.Render(settings, p)
+			if diff := cmp.Diff(string(pages.Standard(settings, p)), string(got)); diff != "" {
+				t.Errorf("%s: %s", name, diff)
+			}
+			shown = append(shown, got...)
+		}
+		maps.Copy(unseen, pages.Texts(p))
+	}
+	for text := range unseen {
+		if !bytes.Contains(shown, []byte(text)) {
+			t.Errorf("no page here shows %q", text)
+		}
+	}
+}
+
+// TestPlaces: in no branch of a template does a value stand in a place that
+// asks for another escaper than those of text, quoted attributes and addresses.
+func TestPlaces(t *testing.T) {
+	for name, p := range all(t) {
+		pages.Standard(association(), p)
+		for escaper := range pages.Escapers(p) {
+			switch escaper {
+			case "_html_template_htmlescaper", "_html_template_rcdataescaper", "_html_template_attrescaper",
+				"_html_template_urlfilter", "_html_template_urlnormalizer", "_html_template_urlescaper":
+			default:
+				t.Errorf("%s: %s", name, escaper)
+			}
+		}
+	}
+}
+
+// TestPut: most of what could go wrong with an address cannot on our pages,
+// whose addresses all begin with words of ours.
+func TestPut(t *testing.T) {
+	for _, c := range []struct{ before, value, want string }{
+		{`<p>1 `, `<b> & "c" + 'd'`, `&lt;b&gt; &amp; &#34;c&#34; &#43; &#39;d&#39;`},
+		{`<p title="`, `a" onclick="b`, `a&#34; onclick=&#34;b`},
+		{`<p class="x" title="y `, `javascript:z`, `javascript:z`},
+		{`<a class="x" href="`, `javascript:alert(1)`, `#`},
+		{`<a href="`, ` JavaScript:alert(1)`, `#`},
+		{`<form action="`, `data:text/html,x`, `#`},
+		{"<button\nFORMACTION=\"", `vbscript:x`, `#`},
+		{`<img src="`, `HTTPS://example.org/a b?c=d&e=f%20%g`, `HTTPS://example.org/a%20b?c=d&amp;e=f%20%25g`},
+		{`<a href="`, `mailto:a@example.org`, `mailto:a@example.org`},
+		{`<a href="`, `/portal/a:b`, `/portal/a:b`},
+		{`<a href="/x/`, `javascript:1"`, `javascript:1%22`},
+		{`<a href="/x?to=`, `/y&z=1#2`, `%2fy%26z%3d1%232`},
+		{`<a href="#`, `a b/é`, `a%20b%2f%c3%a9`},
+	} {
+		if got := pages.Put(c.before, c.value); got != c.want {
+			t.Errorf("%s%s became %s, not %s", c.before, c.value, got, c.want)
+		}
+	}
+	for _, before := range []string{`<p `, `<p title=`, `<p title="a" `, `<`} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%s takes a value", before)
+				}
+			}()
+			pages.Put(before, "x")
+		}()
+	}
+}
+
+// fill puts s wherever there is a text.
+func fill(v reflect.Value, s string) {
+	switch {
+	case v.Type() == reflect.TypeFor[password.Plain]():
+		v.Set(reflect.ValueOf(password.NewPlain(s)))
+	case v.Kind() == reflect.String && v.CanSet():
+		v.SetString(s)
+	case v.Kind() == reflect.Slice:
+		for i := range v.Len() {
+			fill(v.Index(i), s)
+		}
+	case v.Kind() == reflect.Struct:
+		for i := range v.NumField() {
+			if v.Field(i).CanSet() {
+				fill(v.Field(i), s)
+			}
+		}
+	}
+}
+
+// shape is a page without its texts: its elements with the names of their
+// attributes, and how each address begins.
+func shape(t testing.TB, page []byte) (list []string) {
+	t.Helper()
+	root, err := html.Parse(bytes.NewReader(page))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range root.Descendants() {
+		if n.Type == html.TextNode {
+			continue
+		}
+		line := fmt.Sprint(n.Type, n.Data)
+		for up := range n.Ancestors() {
+			line = up.Data + ">" + line
+		}
+		for _, a := range n.Attr {
+			line += " " + a.Key
+			switch a.Key {
+			case "href", "src", "action":
+				line += "=" + a.Val[:strings.IndexAny(a.Val, ":/#")+1]
+			}
+		}
+		list = append(list, line)
+	}
+	return list
+}
+
+// FuzzRender puts any text into every value of every page: the page must stay
+// the one that it was, and what html/template makes of it.
+func FuzzRender(f *testing.F) {
+	for _, s := range []string{
+		"Ana García\t\n\u2028", `"><script>alert(1)</script>`, "' onfocus='alert(`1+1`)' autofocus='", "javascript:alert(1)", "//evil.example",
+		"</title></style></script><svg/onload=alert(1)><!--", "{{.Base}}%s%22%zz%&quot;&#34;", "a\x00b\xff\xfe", `="<`, ">",
+	} {
+		f.Add(s)
+	}
+	show := func(t testing.TB, s string) map[string][]string {
+		settings, shapes := association(), map[string][]string{}
+		checked := *settings
+		fill(reflect.ValueOf(settings).Elem(), s)
+		settings.ID, settings.TimeZone, settings.LogoURL = checked.ID, checked.TimeZone, "https://"+s
+		for name, p := range all(t) {
+			fill(reflect.ValueOf(p).Elem(), s)
+			page := pages.Render(settings, p)
+			if diff := cmp.Diff(string(pages.Standard(settings, p)), string(page)); diff != "" {
+				t.Errorf("%s: %s", name, diff)
+			}
+			shapes[name] = shape(t, page)
+		}
+		return shapes
+	}
+	harmless := show(f, "x")
+	f.Fuzz(func(t *testing.T, s string) {
+		if s == "" {
+			return // makes a shorter page: see TestWithoutSettings
+		}
+		if diff := cmp.Diff(harmless, show(t, s)); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+func BenchmarkRender(b *testing.B) {
+	settings, p := association(), all(b)["set"]
+	b.Run("first", func(b *testing.B) {
+		for b.Loop() {
+			pages.Forget()
+			pages.Render(settings, p)
+		}
+	})
+	b.Run("next", func(b *testing.B) {
+		for b.Loop() {
+			pages.Render(settings, p)
+		}
+	})
 }
 
 // TestPreview writes every page where it can be looked at with a browser: to

@@ -33,14 +33,14 @@ const (
 var Tables = []Table{Profiles, Credentials, Sessions, Links, Mailings, Activity}
 
 // Key names one item. Partition and Sort are valid UTF-8, not empty, at most
-// 1,024 bytes each (DynamoDB's limit of a sort key); Partition has no NUL.
+// MaxKeyBytes each; Partition has no NUL.
 type Key struct {
 	Table     Table
 	Partition string
 	Sort      string
 }
 
-// Item is one record, at most 400 KiB with its key.
+// Item is one record, at most MaxItemBytes with its key.
 type Item struct {
 	Key
 	Value []byte
@@ -51,7 +51,7 @@ type Item struct {
 	// driver may return an item after that: whoever reads checks.
 	Expires int64
 	// Due puts the item into the table's index of due items, in Unix
-	// milliseconds; 0 leaves it out.
+	// milliseconds; 0 leaves it out. Only DueTable has that index.
 	Due int64
 }
 
@@ -81,8 +81,10 @@ type Range struct {
 // ErrConflict is a commit one of whose checks failed; nothing was written.
 var ErrConflict = errors.New("store: an item changed since it was read")
 
-// DB is what a driver does. All reads are strongly consistent but Due, which
-// may lag.
+// DB is what a driver does, within the limits of limits.go. All reads are
+// strongly consistent but Due, which may lag. An error of a call says nothing
+// of what was asked for but the table. An error of Commit that is no
+// ErrConflict may come after the writes were taken: a lost answer.
 type DB interface {
 	// Get returns nil and no error where there is no item.
 	Get(ctx context.Context, key Key) (*Item, error)
@@ -90,12 +92,12 @@ type DB interface {
 	GetMany(ctx context.Context, keys []Key) ([]*Item, error)
 	// Query returns a range; more says that items follow the last one.
 	Query(ctx context.Context, r Range) (items []Item, more bool, err error)
-	// Due returns items of the table that are due at or before until (Unix
-	// milliseconds), earliest first, at most limit.
+	// Due returns items of the table (DueTable) that are due at or before until
+	// (Unix milliseconds), earliest first, at most limit.
 	Due(ctx context.Context, table Table, until int64, limit int) ([]Item, error)
 	// Commit applies all writes or none. A failed check is ErrConflict. A key
 	// stands at most once among the writes and once among the checks; it may
 	// stand in both. Checks on items that are not written are conditions all
-	// the same. Limits: 100 distinct keys, 4 MB (DynamoDB's transactions).
+	// the same. Limits: MaxKeys distinct keys, MaxCommitBytes.
 	Commit(ctx context.Context, checks []Check, writes []Write) error
 }

@@ -40,7 +40,7 @@ func (s *Store) Mailings(ctx context.Context, org, cursor string, limit int) ([]
 	if err != nil {
 		return nil, "", err
 	}
-	all, err := readAll[mailing.Mailing](items, nil)
+	all, err := readAll[mailing.Mailing](items)
 	if err != nil || !more {
 		return all, "", err
 	}
@@ -104,14 +104,25 @@ func (tx *Tx) PutFrozen(org, id string, generation int, c *mailing.Content) {
 
 // Lanes reads all lanes of a freeze.
 func (s *Store) Lanes(ctx context.Context, org, id string, generation int) ([]*mailing.Lane, error) {
-	items, _, err := s.DB.Query(ctx, Range{Table: Mailings, Partition: runPartition(org, id, generation), Prefix: "lane#"})
+	keys := make([]Key, mailing.MaxLanes)
+	for n := range keys {
+		keys[n] = laneKey(org, id, generation, n)
+	}
+	items, err := s.DB.GetMany(ctx, keys)
 	if err != nil {
 		return nil, err
 	}
-	return readAll(items, func(l *mailing.Lane, sort string) {
-		l.Organization, l.Mailing, l.Generation = org, id, generation
-		l.Number, _ = strconv.Atoi(strings.TrimPrefix(sort, "lane#"))
-	})
+	var lanes []*mailing.Lane
+	for n, item := range items {
+		l, err := named(item, nameLane(org, id, generation, n))
+		if err != nil {
+			return nil, err
+		}
+		if l != nil {
+			lanes = append(lanes, l)
+		}
+	}
+	return lanes, nil
 }
 
 // Lane reads a lane to change it; nil where there is none.
@@ -120,9 +131,13 @@ func (tx *Tx) Lane(org, id string, generation, number int) (*mailing.Lane, error
 	if err != nil {
 		return nil, err
 	}
-	return named(item, func(l *mailing.Lane) {
+	return named(item, nameLane(org, id, generation, number))
+}
+
+func nameLane(org, id string, generation, number int) func(*mailing.Lane) {
+	return func(l *mailing.Lane) {
 		l.Organization, l.Mailing, l.Generation, l.Number = org, id, generation, number
-	})
+	}
 }
 
 // PutLane stores a lane; due is when it should be rung unless its holder finishes.
@@ -143,9 +158,9 @@ func (tx *Tx) PutTally(l *mailing.Lane) error {
 
 // Batches reads a lane's batches in order, from index on, at most limit.
 func (s *Store) Batches(ctx context.Context, org, id string, generation, lane, from, limit int) (batches []*mailing.Batch, more bool, err error) {
-	r := Range{Table: Mailings, Partition: runPartition(org, id, generation), Prefix: batchSort(lane, 0)[:len("batch#00#")], Limit: limit}
+	r := Range{Table: Mailings, Partition: lanePartition(org, id, generation, lane), Prefix: batchPrefix, Limit: limit}
 	if from > 0 {
-		r.After = batchSort(lane, from-1)
+		r.After = batchSort(from - 1)
 	}
 	items, more, err := s.DB.Query(ctx, r)
 	if err != nil {
@@ -374,7 +389,7 @@ func AllSaved[T any](ctx context.Context, s *Store, org, kind string) ([]*T, err
 	if err != nil {
 		return nil, err
 	}
-	return readAll[T](items, nil)
+	return readAll[T](items)
 }
 
 // Templates lists the saved messages in order of ID.
@@ -493,13 +508,13 @@ func bellOf(key Key) (mailing.Bell, bool) {
 		bell.Kind, bell.ID = mailing.RingSingle, p[2]
 	case len(p) == 3 && p[1] == "request":
 		bell.Kind, bell.ID = mailing.RingRequest, p[2]
-	case len(p) == 4 && p[1] == "mailing" && (sort[0] == "lane" || sort[0] == "batch"):
+	case len(p) == 5 && p[1] == "mailing" && (sort[0] == "lane" || sort[0] == "batch"):
 		bell.Kind, bell.Mailing = mailing.RingLane, p[2]
 		bell.Generation, _ = strconv.Atoi(p[3])
-		bell.Lane, _ = strconv.Atoi(sort[1])
+		bell.Lane, _ = strconv.Atoi(p[4])
 		if sort[0] == "batch" {
 			bell.Kind = mailing.RingBatch
-			bell.Index, _ = strconv.Atoi(sort[2])
+			bell.Index, _ = strconv.Atoi(sort[1])
 		}
 	default:
 		return bell, false
@@ -507,15 +522,12 @@ func bellOf(key Key) (mailing.Bell, bool) {
 	return bell, true
 }
 
-func readAll[T any](items []Item, name func(v *T, sort string)) ([]*T, error) {
+func readAll[T any](items []Item) ([]*T, error) {
 	all := make([]*T, len(items))
 	for i := range items {
 		v, err := read[T](&items[i])
 		if err != nil {
 			return nil, err
-		}
-		if name != nil {
-			name(v, items[i].Sort)
 		}
 		all[i] = v
 	}

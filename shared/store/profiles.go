@@ -195,9 +195,6 @@ func (tx *Tx) PutProfile(p *profile.Profile) error {
 	return nil
 }
 
-// maxKeys is how many distinct keys a transaction may have, see [DB.Commit].
-const maxKeys = 100
-
 // Touches counts the distinct keys with which a transaction turns one profile
 // into another, at most, and tells how many it may have in all. before is nil
 // for a new profile.
@@ -206,7 +203,7 @@ func (s *Store) Touches(before, after *profile.Profile) (keys, most int) {
 	for key := range indexRows(after) {
 		rows[key] = nil
 	}
-	return 1 + len(rows), maxKeys
+	return 1 + len(rows), MaxKeys
 }
 
 // indexRows are the rows by which a profile is found.

@@ -158,6 +158,9 @@ func (s *Service) pending() (batch [][]byte, next uint64, wakeAt time.Duration, 
 		w := eventWriter{service: s, record: r}
 		w.begin()
 		for i := range r.entries {
+			if r.organization == "" && r.entries[i].tag == "" {
+				continue // sent without the configuration set, which publishes
+			}
 			for _, t := range eventsOf[r.entries[i].fate] {
 				if s.events&(1<<t) == 0 {
 					continue
@@ -206,7 +209,8 @@ func (w *eventWriter) begin() {
 	w.from = quote(r.from)
 	w.head = fmt.Appendf(nil, `"mail":{"timestamp":"%s","source":%s,"sourceArn":"arn:aws:ses:local:000000000000:identity/%s","sendingAccountId":"000000000000","messageId":"`,
 		w.time, quote(source), domain)
-	w.tags = fmt.Appendf(nil, `"tags":{"ses:configuration-set":["local"],"ses:from-domain":[%s],"organization":[%s]`, quote(domain), quote(r.organization))
+	w.tags = fmt.Appendf(nil, `"tags":{"ses:configuration-set":[%s],"ses:from-domain":[%s],"organization":[%s]`,
+		quote(w.service.opts.ConfigurationSet), quote(domain), quote(r.organization))
 }
 
 // event writes one. The subject is not in it: what reads events must not need it.
@@ -254,22 +258,4 @@ var bounces = map[fate]struct{ kind, sub, status, text string }{
 	bouncedForNow: {"Transient", "MailboxFull", "4.2.2", "smtp; 452 4.2.2 mailbox full"},
 	onGlobalList:  {"Permanent", "Suppressed", "5.1.1", "Amazon SES has suppressed sending to this address because it has a recent history of bouncing as an invalid address."},
 	onAccountList: {"Permanent", "OnAccountSuppressionList", "5.1.1", "Amazon SES did not send the message to this address because it is on the suppression list for your account."},
-}
-
-// Suppressed says whether mail to the address bounces unsent.
-func (s *Service) Suppressed(address string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.blocked.has(address)
-}
-
-// Release takes the address off the suppression list, as
-// DeleteSuppressedDestination does; one that is not on it is no error.
-func (s *Service) Release(address string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.failed != nil {
-		return s.failed
-	}
-	return s.blocked.set(address, false)
 }

@@ -97,6 +97,8 @@ func TestEventsOfEachAddress(t *testing.T) {
 		{"suppressionlist@simulator.example", []string{"Send", "Bounce Permanent Suppressed"}, "suppressed", false},
 		{"delay@simulator.example", []string{"Send", "DeliveryDelay", "Delivery"}, "delayed", false},
 		{"reject@simulator.example", []string{"Send", "Reject"}, "rejected", false},
+		{"bounce+1@simulator.amazonses.com", []string{"Send", "Bounce Permanent General"}, "bounced", false},
+		{"complaint@simulator.amazonses.com", []string{"Send", "Delivery", "Complaint"}, "complained", false},
 	} {
 		t.Run(test.to, func(t *testing.T) {
 			s := open(t, t.TempDir(), mailbox.Options{Now: newClock().Now})

@@ -30,15 +30,37 @@ var outcomes = [fates]string{
 
 func (f fate) String() string { return outcomes[f] }
 
-// suppresses says whether the address goes on the suppression list.
-func (f fate) suppresses() bool { return f == bounced || f == complained }
+// suppresses is why the address goes on the suppression list, "" if it does not.
+func (f fate) suppresses() string {
+	switch f {
+	case bounced:
+		return "BOUNCE"
+	case complained:
+		return "COMPLAINT"
+	}
+	return ""
+}
 
-// simulator is the domain whose local parts decide a mail's fate; example is
-// a name that nobody can own (RFC 6761).
-const simulator = "simulator.example"
+// The domains whose local parts decide a mail's fate: one that nobody can own
+// (RFC 6761), and that of SES, for programs that run against both.
+const (
+	simulator    = "simulator.example"
+	sesSimulator = "simulator.amazonses.com"
+)
+
+func isSimulator(domain string) bool {
+	return strings.EqualFold(domain, simulator) || strings.EqualFold(domain, sesSimulator)
+}
+
+// listed says whether an address may go on the suppression list at all: SES
+// leaves those of its own simulator off.
+func listed(address string) bool {
+	_, domain, _ := strings.Cut(address, "@")
+	return !strings.EqualFold(domain, sesSimulator)
+}
 
 func simulated(local, domain string) fate {
-	if !strings.EqualFold(domain, simulator) {
+	if !isSimulator(domain) {
 		return delivered
 	}
 	local, _, _ = strings.Cut(strings.ToLower(local), "+")
@@ -102,9 +124,22 @@ func splitAddress(address string) (local, domain string, ok bool) {
 
 // content is the template data of one mail.
 type content struct {
-	Subject string `json:"subject"`
-	HTML    string `json:"html"`
-	Text    string `json:"text"`
+	Subject Value `json:"subject"`
+	HTML    Value `json:"html"`
+	Text    Value `json:"text"`
+}
+
+// Value is a variable of template data as a template shows it: a string, or
+// what else it is in JSON.
+type Value string
+
+// UnmarshalJSON is [json.Unmarshaler].
+func (v *Value) UnmarshalJSON(data []byte) error {
+	if data[0] == '"' {
+		return json.Unmarshal(data, (*string)(v))
+	}
+	*v = Value(data)
+	return nil
 }
 
 // variables says whether data is a JSON object at all, and whether it has the

@@ -64,7 +64,11 @@ func (g *gate) giveBack(now time.Time, n int) {
 
 // mayReceive says whether a sandbox lets mail go to this address.
 func (g *gate) mayReceive(address, domain string) bool {
-	return strings.EqualFold(domain, simulator) || slices.ContainsFunc(g.verified, func(v string) bool {
+	return isSimulator(domain) || g.isVerified(address, domain)
+}
+
+func (g *gate) isVerified(address, domain string) bool {
+	return slices.ContainsFunc(g.verified, func(v string) bool {
 		return strings.EqualFold(v, address) || strings.EqualFold(v, domain)
 	})
 }

@@ -3,8 +3,12 @@
 //
 //	service, err := mailbox.Open(folder, mailbox.Options{Faults: faults})
 //	go service.Publish(ctx, handle)       // events, at least once
-//	delivery := &mailing.Delivery{Mailer: service, …}
 //	mux.Handle("/local/mailbox", service.Handler()) // and below it
+//	mux.Handle("/local/ses/", http.StripPrefix("/local/ses", ses.New(service)))
+//
+// Package infra/local/ses puts SES's own HTTP before it, which the system
+// sends by. [Service.Send] is what that calls in the end; benchmarks that
+// measure something else call it directly.
 //
 // It is a service apart: what it keeps lies in files of its own, and nothing
 // of Memberkey's database. A process that is killed after a call was taken and
@@ -26,9 +30,9 @@
 //	reject           not sent, for what is in it
 //
 // An address that bounced for good or complained stands on the suppression
-// list from then on: mails to it bounce unsent until [Service.Release]. (SES
-// leaves its simulator's own addresses off the list; here they go on it, so
-// that the list can be seen at work.)
+// list from then on: mails to it bounce unsent until [Service.Release]. The
+// addresses at simulator.amazonses.com do the same, but never go on the list;
+// SES leaves them off it, too.
 package mailbox
 
 import (
@@ -73,6 +77,9 @@ type Options struct {
 	// addresses or domains and the simulator's.
 	Sandbox  bool
 	Verified []string
+
+	// ConfigurationSet is the name under which events are published; "" is "local".
+	ConfigurationSet string
 
 	Faults Faults
 	// Events are the types that are published, by the names in SES's JSON
@@ -209,6 +216,9 @@ func (o *Options) defaults() {
 	if o.Sandbox && o.DailyQuota == 0 {
 		o.DailyQuota = sandboxQuota
 	}
+	if o.ConfigurationSet == "" {
+		o.ConfigurationSet = "local"
+	}
 	if o.Keep <= 0 {
 		o.Keep = 200_000
 	}
@@ -263,29 +273,43 @@ func (s *Service) Account(context.Context) (mailing.Account, error) {
 	a := mailing.Account{Enabled: true}
 	a.Rate, a.DailyQuota, a.SentLastDay = s.gate.account(s.opts.Now())
 	if s.faults.Load().Pause {
-		a.Enabled, a.Reason = false, sendingPaused
+		a.Enabled, a.Reason = false, SendingPaused
 	}
 	return a, nil
+}
+
+// Sandbox says whether the account has no production access.
+func (s *Service) Sandbox() bool { return s.opts.Sandbox }
+
+// ConfigurationSet is the one that publishes events.
+func (s *Service) ConfigurationSet() string { return s.opts.ConfigurationSet }
+
+// MayFrom says whether mail may come from the address: in a sandbox only from
+// those that are verified; elsewhere every sender counts as verified.
+func (s *Service) MayFrom(address string) bool {
+	_, domain, _ := strings.Cut(address, "@")
+	return !s.opts.Sandbox || s.gate.isVerified(address, domain)
 }
 
 // Accepted is how many mails were taken since Open.
 func (s *Service) Accepted() int64 { return s.accepted.Load() }
 
-// Reasons in receipts are SES's words for an entry, in lower case.
+// Reasons in the receipts of [Service.Send]: SES's words for an entry, in lower
+// case. infra/local/ses writes them as SES does.
 const (
-	sendingPaused     = "account_sending_paused"
-	throttled         = "account_throttled"
-	quotaExceeded     = "account_daily_quota_exceeded"
-	transientFailure  = "transient_failure"
-	unclearFailure    = "failed"
-	messageRejected   = "message_rejected"
-	notVerified       = "address_not_verified" // MESSAGE_REJECTED of a sandbox
-	invalidAddress    = "invalid_address"      // INVALID_PARAMETER
-	invalidData       = "invalid_template_data"
-	senderNotVerified = "mail_from_domain_not_verified"
-	tooManyMails      = "too_many_destinations"
-	requestTooLarge   = "request_too_large"
-	answerLost        = "answer_lost"
+	SendingPaused    = "account_sending_paused"
+	Throttled        = "account_throttled"
+	QuotaExceeded    = "account_daily_quota_exceeded"
+	TransientFailure = "transient_failure"
+	UnclearFailure   = "failed"
+	MessageRejected  = "message_rejected"
+	NotVerified      = "address_not_verified" // MESSAGE_REJECTED of a sandbox
+	InvalidAddress   = "invalid_address"      // INVALID_PARAMETER
+	InvalidData      = "invalid_template_data"
+	SenderInvalid    = "mail_from_domain_not_verified"
+	TooManyMails     = "too_many_destinations"
+	RequestTooLarge  = "request_too_large"
+	AnswerLost       = "answer_lost"
 )
 
 // parcel is a mail of a call on its way in.
@@ -308,7 +332,7 @@ func (s *Service) Send(ctx context.Context, call mailing.Call) []mailing.Receipt
 		// A request that is refused as a whole says little about a mail of many.
 		fault := mailing.Unclear
 		switch {
-		case reason == senderNotVerified:
+		case reason == SenderInvalid:
 			fault = mailing.Misconfigured
 		case len(receipts) == 1:
 			fault = mailing.Rejected
@@ -316,11 +340,11 @@ func (s *Service) Send(ctx context.Context, call mailing.Call) []mailing.Receipt
 		return fill(receipts, fault, reason)
 	}
 	if faults.Pause {
-		return fill(receipts, mailing.Misconfigured, sendingPaused)
+		return fill(receipts, mailing.Misconfigured, SendingPaused)
 	}
 	if dice.hit(faults.Lose) {
 		wait(ctx, faults.Slow)
-		return fill(receipts, mailing.Unknown, answerLost)
+		return fill(receipts, mailing.Unknown, AnswerLost)
 	}
 	drop := dice.hit(faults.Drop)
 
@@ -338,7 +362,7 @@ func (s *Service) Send(ctx context.Context, call mailing.Call) []mailing.Receipt
 			s.gate.giveBack(s.opts.Now(), len(parcels))
 			s.opts.Log.ErrorContext(ctx, "a call was not kept", "error", err)
 			for _, p := range parcels {
-				receipts[p.index] = mailing.Receipt{Fault: mailing.Transient, Reason: transientFailure}
+				receipts[p.index] = mailing.Receipt{Fault: mailing.Transient, Reason: TransientFailure}
 			}
 		} else {
 			s.accepted.Add(int64(len(parcels)))
@@ -347,7 +371,7 @@ func (s *Service) Send(ctx context.Context, call mailing.Call) []mailing.Receipt
 	}
 	// Slow is the time between taking the mails and saying so.
 	if !wait(ctx, faults.Slow) || drop {
-		return fill(receipts, mailing.Unknown, answerLost)
+		return fill(receipts, mailing.Unknown, AnswerLost)
 	}
 	return receipts
 }
@@ -359,20 +383,20 @@ func (s *Service) look(m *mailing.Mail, faults *Faults, dice *dice) (parcel, mai
 	}
 	local, domain, ok := splitAddress(m.To)
 	if !ok {
-		return refuse(mailing.Rejected, invalidAddress)
+		return refuse(mailing.Rejected, InvalidAddress)
 	}
 	if s.opts.Sandbox && !s.gate.mayReceive(m.To, domain) {
-		return refuse(mailing.Rejected, notVerified)
+		return refuse(mailing.Rejected, NotVerified)
 	}
 	switch {
 	case dice.hit(faults.Throttle):
-		return refuse(mailing.Throttled, throttled)
+		return refuse(mailing.Throttled, Throttled)
 	case dice.hit(faults.Transient):
-		return refuse(mailing.Transient, transientFailure)
+		return refuse(mailing.Transient, TransientFailure)
 	case dice.hit(faults.Fail):
-		return refuse(mailing.Unclear, unclearFailure)
+		return refuse(mailing.Unclear, UnclearFailure)
 	case dice.hit(faults.Reject):
-		return refuse(mailing.Rejected, messageRejected)
+		return refuse(mailing.Rejected, MessageRejected)
 	}
 	p := parcel{entry: entry{to: m.To, tag: m.Tag}}
 	if s.opts.Discard {
@@ -380,7 +404,7 @@ func (s *Service) look(m *mailing.Mail, faults *Faults, dice *dice) (parcel, mai
 	}
 	whole, valid := variables(m.Data)
 	if !valid {
-		return refuse(mailing.Rejected, invalidData)
+		return refuse(mailing.Rejected, InvalidData)
 	}
 	switch {
 	case !whole:
@@ -403,9 +427,9 @@ func (s *Service) admit(parcels []parcel, receipts []mailing.Receipt) []parcel {
 	for n, p := range parcels {
 		switch {
 		case n >= quota:
-			receipts[p.index] = mailing.Receipt{Fault: mailing.QuotaUsed, Reason: quotaExceeded}
+			receipts[p.index] = mailing.Receipt{Fault: mailing.QuotaUsed, Reason: QuotaExceeded}
 		case n >= rate:
-			receipts[p.index] = mailing.Receipt{Fault: mailing.Throttled, Reason: throttled}
+			receipts[p.index] = mailing.Receipt{Fault: mailing.Throttled, Reason: Throttled}
 		}
 	}
 	return parcels[:min(quota, rate)]
@@ -460,8 +484,8 @@ func (s *Service) keep(call *mailing.Call, parcels []parcel) (uint64, error) {
 	s.next += uint64(len(parcels))
 	s.mailings.add(r.organization, r.mailing, len(parcels), r.at)
 	for _, e := range r.entries {
-		if e.fate.suppresses() {
-			if err := s.blocked.set(e.to, true); err != nil {
+		if reason := e.fate.suppresses(); reason != "" && listed(e.to) {
+			if err := s.blocked.add(Suppressed{Address: e.to, Reason: reason, At: r.at}); err != nil {
 				s.opts.Log.Error("the suppression list was not written", "error", err)
 			}
 		}
@@ -523,10 +547,10 @@ func (s *Service) parseID(id string) (uint64, bool) {
 // refusal is why SES would refuse the request as a whole.
 func refusal(call *mailing.Call) string {
 	if len(call.Mails) > mailing.MaxBatch {
-		return tooManyMails
+		return TooManyMails
 	}
 	if _, err := mail.ParseAddress(call.From); err != nil {
-		return senderNotVerified
+		return SenderInvalid
 	}
 	least, most := 0, 0
 	for i := range call.Mails {
@@ -541,7 +565,7 @@ func refusal(call *mailing.Call) string {
 		least += escapes(call.Mails[i].Data)
 	}
 	if least > maxRequest {
-		return requestTooLarge
+		return RequestTooLarge
 	}
 	return ""
 }

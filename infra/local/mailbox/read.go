@@ -127,7 +127,7 @@ func (s *Service) mail(r *record, i int, offset int64, shelf shelf) Mail {
 	if ok && e.fate != notRendered {
 		var c content
 		m.Lost = json.Unmarshal(data, &c) != nil
-		m.Subject, m.HTML, m.Text = c.Subject, c.HTML, c.Text
+		m.Subject, m.HTML, m.Text = string(c.Subject), string(c.HTML), string(c.Text)
 	}
 	return m
 }

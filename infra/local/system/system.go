@@ -15,11 +15,12 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awscredentials "github.com/aws/aws-sdk-go-v2/credentials"
 
 	"github.com/memberkey/memberkey/functions"
 	"github.com/memberkey/memberkey/functions/completion"
@@ -36,11 +37,11 @@ import (
 	"github.com/memberkey/memberkey/infra/local/gateway"
 	"github.com/memberkey/memberkey/infra/local/mailbox"
 	"github.com/memberkey/memberkey/infra/local/queue"
-	"github.com/memberkey/memberkey/infra/local/reports"
 	"github.com/memberkey/memberkey/shared/embedded"
 	"github.com/memberkey/memberkey/shared/httpapi"
 	"github.com/memberkey/memberkey/shared/mailing"
 	"github.com/memberkey/memberkey/shared/password"
+	"github.com/memberkey/memberkey/shared/ses"
 	"github.com/memberkey/memberkey/shared/store"
 )
 
@@ -69,7 +70,9 @@ type System struct {
 
 	config Config
 	db     *embedded.DB
+	mail   *ses.Mailer // Mailbox, by the client that sends on AWS
 	server *http.Server
+	served sync.WaitGroup
 	queues queues
 	stop   context.CancelFunc
 	work   sync.WaitGroup
@@ -130,9 +133,13 @@ func Start(c Config) (_ *System, err error) {
 	if s.Mailbox, err = mailbox.Open(filepath.Join(c.Data, "mail"), c.Mail); err != nil {
 		return nil, err
 	}
+	s.mail = ses.New(aws.Config{
+		Region: "local", BaseEndpoint: aws.String("http://" + listener.Addr().String() + sesPath),
+		Credentials: awscredentials.NewStaticCredentialsProvider("local", "local", ""),
+	}, s.Mailbox.ConfigurationSet())
 	s.queues = queues{fanout: s.queue("fanout", 2), single: s.queue("single", 4), bulk: s.queue("bulk", 16)}
 
-	if loaded, err := demo.Load(context.Background(), s.Store, profiles.New(s.base(), profiles.SignIn{}, s.unsuppress).Directory, s.Address); err != nil {
+	if loaded, err := demo.Load(context.Background(), s.Store, profiles.New(s.base(), profiles.SignIn{}, s.mail.Release).Directory, s.Address); err != nil {
 		return nil, err
 	} else if loaded {
 		c.Say("Loaded the demo association, %q.", demo.Organization)
@@ -146,7 +153,7 @@ func Start(c Config) (_ *System, err error) {
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
 	s.consume(ctx)
-	s.work.Go(func() {
+	s.served.Go(func() {
 		if err := s.server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			c.Log.Error("server ended", "error", err)
 		}
@@ -181,10 +188,6 @@ func (s *System) base() functions.Base {
 	return functions.NewBase(s.db, s.queues, Timing, s.config.Log)
 }
 
-func (s *System) unsuppress(_ context.Context, address string) error {
-	return s.Mailbox.Release(address)
-}
-
 // handler puts the functions behind the routes of template.yaml, and what only
 // a laptop has under /local.
 func (s *System) handler() (http.Handler, error) {
@@ -199,7 +202,7 @@ func (s *System) handler() (http.Handler, error) {
 		return nil, err
 	}
 	base, hasher := s.base(), password.NewHasher(s.config.Passwords, runtime.NumCPU(), rand.Reader)
-	people := profiles.New(base, profiles.SignIn{Issuer: issuer.URL, ClientID: "console"}, s.unsuppress)
+	people := profiles.New(base, profiles.SignIn{Issuer: issuer.URL, ClientID: "console"}, s.mail.Release)
 	people.Directory.Progress = s.progress()
 	config := httpapi.Config{Log: log}
 	behind := map[string]httpapi.Handler{
@@ -215,23 +218,7 @@ func (s *System) handler() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	shown := (&reports.Pages{Store: s.Store, Organizations: []string{demo.Organization}, Now: time.Now, Log: log}).Handler()
-	mux := http.NewServeMux()
-	mux.Handle("/local/token", issuer.Handler())
-	mux.Handle("/local/issuer/", issuer.Handler())
-	mux.Handle("/local/mailbox", s.Mailbox.Handler())
-	mux.Handle("/local/mailbox/", s.Mailbox.Handler())
-	mux.Handle("/local/mailbox.json", s.Mailbox.Handler())
-	mux.Handle("/local/mailings", shown)
-	mux.Handle("/local/mailings/", shown)
-	return gateway.OnlyLocal(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		// A ServeMux tidies paths and redirects; API Gateway does not.
-		if strings.HasPrefix(r.URL.Path, "/local/") {
-			mux.ServeHTTP(w, r)
-		} else {
-			api.ServeHTTP(w, r)
-		}
-	})), nil
+	return Around(api, issuer, s.Mailbox, s.Store, log), nil
 }
 
 // consume starts what works behind the queues, the sweep, and the clearing of
@@ -239,7 +226,7 @@ func (s *System) handler() (http.Handler, error) {
 func (s *System) consume(ctx context.Context) {
 	log := s.config.Log
 	base := s.base()
-	fan, deliver, feed := fanout.New(base, s.Mailbox, nil), delivery.New(base, s.Mailbox), feedback.New(base)
+	fan, deliver, feed := fanout.New(base, s.mail, nil), delivery.New(base, s.mail), feedback.New(base)
 	s.work.Go(func() { s.queues.fanout.Run(ctx, fan.Handle) })
 	s.work.Go(func() { s.queues.single.Run(ctx, deliver.Handle) })
 	s.work.Go(func() { s.queues.bulk.Run(ctx, deliver.Handle) })
@@ -338,11 +325,13 @@ func (s *System) Quiet() bool {
 	return s.queues.fanout.Waiting()+s.queues.single.Waiting()+s.queues.bulk.Waiting()+s.Mailbox.Unpublished() == 0
 }
 
-// Stop ends the server, lets what was begun end, and closes the data.
+// Stop lets what was begun end, ends the server, by which that sends its mails,
+// and closes the data.
 func (s *System) Stop(ctx context.Context) error {
-	err := s.server.Shutdown(ctx)
 	s.stop()
 	s.work.Wait()
+	err := s.server.Shutdown(ctx)
+	s.served.Wait()
 	return errors.Join(err, s.close())
 }
 

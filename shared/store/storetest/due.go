@@ -59,7 +59,7 @@ func (p place) due(sort string, at int64) store.Write {
 }
 
 func due(s *suite) {
-	p := s.partition(store.Mailings)
+	p := s.partition(store.DueTable)
 	a, b := p.due("a", 2000), p.due("b", 3000)
 	s.commit(nil, a, b, p.put("never", ""))
 	s.dues(p, 1999)
@@ -67,7 +67,6 @@ func due(s *suite) {
 	s.dues(p, 2999, a)
 	s.dues(p, 3000, a, b)
 	s.dues(p, time.Now().UnixMilli(), a, b)
-	s.dues(place{store.Activity, p.partition}, 3000) // another table's
 
 	a.Value = []byte("written again, due as before")
 	s.commit(nil, a)
@@ -113,7 +112,7 @@ func due(s *suite) {
 }
 
 func dueOrder(s *suite) {
-	p, q := s.partition(store.Activity), s.partition(store.Activity)
+	p, q := s.partition(store.DueTable), s.partition(store.DueTable)
 	var want, writes []store.Write
 	for i := range 20 {
 		in := p

@@ -67,15 +67,20 @@ func refused(s *suite) {
 	s.refuse("a key written and deleted", nil, one, p.delete("one"))
 	s.refuse("a key twice among the checks", []store.Check{{Key: one.Key}, {Key: one.Key}}, one)
 	for what, change := range map[string]func(*store.Write){
-		"an item of 410,000 bytes": func(w *store.Write) { w.Value = make([]byte, 410_000) },
-		"a due time below 0":       func(w *store.Write) { w.Due = -1 },
-		"an end below 0":           func(w *store.Write) { w.Expires = -1 },
+		"an item of 410,000 bytes":    func(w *store.Write) { w.Value = make([]byte, 410_000) },
+		"a due time without an index": func(w *store.Write) { w.Due = 1 },
+		"an end below 0":              func(w *store.Write) { w.Expires = -1 },
 	} {
 		w := p.put("two", "")
 		change(&w)
 		s.refuse(what, nil, one, w)
 	}
 	s.sorts(p.all())
+	d := s.partition(store.DueTable)
+	early := d.put("two", "")
+	early.Due = -1
+	s.refuse("a due time below 0", nil, d.put("one", ""), early)
+	s.sorts(d.all())
 
 	for what, r := range map[string]store.Range{
 		"an unknown table":      {Table: "nowhere", Partition: p.partition},
@@ -91,8 +96,14 @@ func refused(s *suite) {
 	if _, err := s.db.Due(s.ctx, "nowhere", 1, 1); err == nil {
 		s.Error("Due of an unknown table passed")
 	}
-	if _, err := s.db.Due(s.ctx, p.table, 1, 0); err == nil {
+	if _, err := s.db.Due(s.ctx, p.table, 1, 1); err == nil {
+		s.Error("Due of a table without an index passed")
+	}
+	if _, err := s.db.Due(s.ctx, store.DueTable, 1, 0); err == nil {
 		s.Error("Due of at most 0 items passed")
+	}
+	if _, err := s.db.Due(s.ctx, store.DueTable, -1, 1); err == nil {
+		s.Error("Due until a time below 0 passed")
 	}
 }
 
@@ -105,7 +116,7 @@ func endedContext(s *suite) {
 		"Get":     func() error { _, err := s.db.Get(ctx, p.key("a")); return err },
 		"GetMany": func() error { _, err := s.db.GetMany(ctx, []store.Key{p.key("a")}); return err },
 		"Query":   func() error { _, _, err := s.db.Query(ctx, p.all()); return err },
-		"Due":     func() error { _, err := s.db.Due(ctx, p.table, 1, 1); return err },
+		"Due":     func() error { _, err := s.db.Due(ctx, store.DueTable, 1, 1); return err },
 		"Commit":  func() error { return s.db.Commit(ctx, nil, []store.Write{p.put("a", "2")}) },
 	} {
 		if err := call(); !errors.Is(err, context.Canceled) {

@@ -1,0 +1,45 @@
+// Command lambda is the fanout function on AWS.
+package main
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"github.com/memberkey/memberkey/functions"
+	"github.com/memberkey/memberkey/functions/fanout"
+	"github.com/memberkey/memberkey/shared/bootstrap"
+	"github.com/memberkey/memberkey/shared/dynamo"
+	"github.com/memberkey/memberkey/shared/mailing"
+	"github.com/memberkey/memberkey/shared/ses"
+	"github.com/memberkey/memberkey/shared/sqs"
+	"github.com/memberkey/memberkey/shared/store"
+	"github.com/memberkey/memberkey/shared/telemetry"
+)
+
+type environment struct {
+	Profiles string        `env:"PROFILES_TABLE"`
+	Mailings string        `env:"MAILINGS_TABLE"`
+	Activity string        `env:"ACTIVITY_TABLE"`
+	Fanout   string        `env:"FANOUT_QUEUE,url"`
+	Single   string        `env:"SINGLE_QUEUE,url"`
+	Bulk     string        `env:"BULK_QUEUE,url"`
+	Lease    time.Duration `env:"LEASE"`
+	Grace    time.Duration `env:"GRACE"`
+	Budget   time.Duration `env:"BUDGET"`
+	Again    time.Duration `env:"AGAIN"`
+}
+
+func main() {
+	bootstrap.Start(func(e environment, cfg aws.Config, log *slog.Logger) any {
+		db := dynamo.Open(dynamo.NewClient(cfg), map[store.Table]string{
+			store.Profiles: e.Profiles,
+			store.Mailings: e.Mailings,
+			store.Activity: e.Activity,
+		})
+		bells := sqs.NewBells(cfg, sqs.Queues{mailing.FanoutQueue: e.Fanout, mailing.SingleQueue: e.Single, mailing.BulkQueue: e.Bulk})
+		base := functions.NewBase(db, bells, mailing.Timing{Lease: e.Lease, Grace: e.Grace, Budget: e.Budget, Again: e.Again}, log)
+		return fanout.New(base, ses.New(cfg, ""), telemetry.NewFigures().Count).Invoke
+	})
+}

@@ -1,0 +1,40 @@
+// Command lambda is the resets function on AWS.
+package main
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"github.com/memberkey/memberkey/functions"
+	"github.com/memberkey/memberkey/functions/resets"
+	"github.com/memberkey/memberkey/shared/bootstrap"
+	"github.com/memberkey/memberkey/shared/dynamo"
+	"github.com/memberkey/memberkey/shared/httpapi"
+	"github.com/memberkey/memberkey/shared/mailing"
+	"github.com/memberkey/memberkey/shared/sqs"
+	"github.com/memberkey/memberkey/shared/store"
+)
+
+type environment struct {
+	Profiles   string        `env:"PROFILES_TABLE"`
+	Mailings   string        `env:"MAILINGS_TABLE"`
+	Activity   string        `env:"ACTIVITY_TABLE"`
+	Single     string        `env:"SINGLE_QUEUE,url"`
+	GroupClaim string        `env:"GROUP_CLAIM"`
+	Again      time.Duration `env:"AGAIN"`
+}
+
+func main() {
+	bootstrap.Start(func(e environment, cfg aws.Config, log *slog.Logger) any {
+		db := dynamo.Open(dynamo.NewClient(cfg), map[store.Table]string{
+			store.Profiles: e.Profiles,
+			store.Mailings: e.Mailings,
+			store.Activity: e.Activity,
+		})
+		bells := sqs.NewBells(cfg, sqs.Queues{mailing.SingleQueue: e.Single})
+		base := functions.NewBase(db, bells, mailing.Timing{Again: e.Again}, log)
+		return resets.New(base).Routes().Handler(httpapi.Config{Log: log, GroupClaim: e.GroupClaim})
+	})
+}
