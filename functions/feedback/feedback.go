@@ -31,7 +31,7 @@ func New(b functions.Base) *Function {
 func (f *Function) Handle(ctx context.Context, event events.SQSEvent) (events.SQSEventResponse, error) {
 	var failed events.SQSEventResponse
 	fail := func(id string, err error) {
-		f.Log.ErrorContext(ctx, "event failed", "message", id, "error", err)
+		f.Log.ErrorContext(ctx, "event failed", "messageId", id, "error", err)
 		failed.BatchItemFailures = append(failed.BatchItemFailures, events.SQSBatchItemFailure{ItemIdentifier: id})
 	}
 	var all []mailing.Event

@@ -84,7 +84,7 @@ func filled(b testing.TB, n int) string {
 	path := filepath.Join(folder, fmt.Sprint(n, ".db"))
 	db, err := embedded.Open(path, embedded.Options{NoSync: true})
 	if err == nil {
-		err = errors.Join(fill(&store.Store{DB: db}, n), db.Close())
+		err = errors.Join(fill(&store.Store{DB: db}, n, 64), db.Close())
 	}
 	if err != nil {
 		b.Fatal(err)
@@ -135,7 +135,8 @@ func duplicate(b testing.TB, n int) string {
 	return to.Name()
 }
 
-func fill(s *store.Store, n int) error {
+// fill writes n profiles, with so many transactions at once.
+func fill(s *store.Store, n, atOnce int) error {
 	const together = 8 // profiles of a transaction: 100 keys at most
 	ctx, now := context.Background(), time.Now().Truncate(time.Millisecond)
 	err := s.Update(ctx, func(tx *store.Tx) error {
@@ -147,7 +148,7 @@ func fill(s *store.Store, n int) error {
 		return err
 	}
 	var next atomic.Int64
-	return parallel(64, func() error {
+	return parallel(atOnce, func() error {
 		for {
 			from := int(next.Add(together)) - together
 			if from >= n {

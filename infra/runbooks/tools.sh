@@ -1,4 +1,4 @@
-# Short words for the runbooks. Source it in sh, bash or zsh, from the project's
+# Short words for the runbooks. Source it in bash or zsh, from the project's
 # folder, with the name of the environment:
 #
 #	. infra/runbooks/tools.sh prod
@@ -107,9 +107,14 @@ signin() {
 	export MEMBERKEY_TOKEN
 }
 
-# api GET /api/me: asks the API as whoever signed in.
+# api GET /api/me: asks the API as whoever signed in. What follows is curl's; a
+# body is JSON unless a Content-Type says otherwise.
 api() {
 	_method=$1 _path=$2
 	shift 2
-	curl -sS -X "$_method" -H "Authorization: Bearer $MEMBERKEY_TOKEN" -H 'Content-Type: application/json' "$@" "$(output ApiAddress)$_path" && echo
+	case "$*" in
+	*Content-Type*) ;;
+	*) set -- -H 'Content-Type: application/json' "$@" ;;
+	esac
+	curl -sS -X "$_method" -H "Authorization: Bearer $MEMBERKEY_TOKEN" "$@" "$(output ApiAddress)$_path" && echo
 }

@@ -57,7 +57,7 @@ func command(ctx context.Context, args []string, getenv func(string) string, cli
 	flags.StringVar(&c.sender, "sender", "", "`address` from which the smoke test mails; SES must know its domain")
 	flags.StringVar(&c.token, "token", getenv("MEMBERKEY_TOKEN"), "access `token` of an administrator of the organization smoke (default: MEMBERKEY_TOKEN)")
 	name := flags.String("stack", "", "`name` of the CloudFormation stack to ask for all of these")
-	flags.DurationVar(&c.wait, "wait", 5*time.Minute, "how long all of it may take")
+	flags.DurationVar(&c.wait, "wait", 3*time.Minute, "how long to wait for a mail's events, and for whatever else happens behind the queues")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}

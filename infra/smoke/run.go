@@ -24,7 +24,7 @@ type config struct {
 	api, portal string // origins
 	sender      string
 	token       string
-	wait, poll  time.Duration
+	wait, poll  time.Duration // for what happens behind the queues; from look to look
 	// account shows the SES account; nil where nobody can ask for it.
 	account func(ctx context.Context) (said string, err error)
 }
@@ -76,19 +76,17 @@ func run(ctx context.Context, c config, out io.Writer) error {
 	}
 	s := &smoke{config: c, label: strconv.FormatInt(time.Now().UnixMilli(), 36)}
 	fmt.Fprintf(out, "Smoke test of %s, as administrator of the organization %q\n", c.api, organization)
-	limited, cancel := context.WithTimeout(ctx, c.wait)
-	defer cancel()
 	failed, stopped := 0, false
 	tell := func(mark, name, said string, begun time.Time) {
 		fmt.Fprintf(out, "%-5s %-18s %s (%.1f s)\n", mark, name, said, time.Since(begun).Seconds())
 	}
 	for _, k := range checks {
-		if stopped {
+		if stopped || ctx.Err() != nil {
 			fmt.Fprintf(out, "%-5s %-18s not run\n", "-", k.name)
 			continue
 		}
 		begun := time.Now()
-		said, err := k.run(s, limited)
+		said, err := k.run(s, ctx)
 		switch {
 		case err == nil:
 			tell("ok", k.name, said, begun)
@@ -100,7 +98,7 @@ func run(ctx context.Context, c config, out io.Writer) error {
 			tell("FAIL", k.name, err.Error(), begun)
 		}
 	}
-	// What was begun is ended, also after Ctrl-C and out of time.
+	// What was begun is ended, also after Ctrl-C.
 	begun := time.Now()
 	tidy, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer cancel()
@@ -109,6 +107,9 @@ func run(ctx context.Context, c config, out io.Writer) error {
 		tell("FAIL", "clean up", err.Error(), begun)
 	} else {
 		tell("ok", "clean up", "logins removed, links ended", begun)
+	}
+	if err := ctx.Err(); err != nil {
+		return err
 	}
 	if failed > 0 {
 		return fmt.Errorf("%d of %d checks failed", failed, len(checks)+1)
@@ -225,6 +226,8 @@ func (s *smoke) staff(ctx context.Context, method, path string, body, v any, sta
 
 // until asks again and again until done, an error, or the time is up.
 func (s *smoke) until(ctx context.Context, what string, done func() (bool, error)) error {
+	ctx, cancel := context.WithTimeout(ctx, s.wait)
+	defer cancel()
 	for {
 		ok, err := done()
 		if ok || err != nil {

@@ -239,6 +239,11 @@ func checkTables(s *stack, wrong func(string, ...any)) {
 			wrong("%s has %d indexes", id, len(indexes))
 		}
 	}
+	for _, id := range s.of("AWS::Cognito::UserPool") {
+		if r := s.Resources[id]; r.DeletionPolicy != "Retain" || r.UpdateReplacePolicy != "Retain" {
+			wrong("%s, with all the staff, goes with the stack", id)
+		}
+	}
 	if len(s.Tables) != len(lives) {
 		wrong("%d tables; want %d", len(s.Tables), len(lives))
 	}
@@ -389,8 +394,12 @@ func checkAlarms(s *stack, wrong func(string, ...any)) {
 			continue
 		}
 		delete(want, id)
-		if got := s.metric(id); got != fmt.Sprint(w.metric, w.dimension, w.of) {
-			wrong("%s watches %s; want %s of %s", id, got, w.metric, w.of)
+		watches := w.metric
+		if w.dimension != "" {
+			watches += " " + w.dimension + "=" + w.of
+		}
+		if got := s.metric(id); got != watches {
+			wrong("%s watches %s; want %s", id, got, watches)
 		}
 		if got := fmt.Sprint(s.at(id, "Threshold")); got != fmt.Sprint(w.threshold) {
 			wrong("%s rings from %s on; want %v", id, got, w.threshold)
@@ -417,10 +426,10 @@ func checkAlarms(s *stack, wrong func(string, ...any)) {
 	}
 }
 
-// metric tells what an alarm watches: namespace, metric, dimension, and of
-// what. Of several it is the one that makes the rate.
+// metric tells what an alarm watches: namespace, metric and dimensions. Of
+// several it is the one that makes the rate.
 func (s *stack) metric(id string) string {
-	of, _ := s.Resources[id].Properties, 0
+	of := s.Resources[id].Properties
 	if several, ok := of["Metrics"].([]any); ok {
 		for _, m := range several {
 			one := m.(map[string]any)
@@ -432,7 +441,7 @@ func (s *stack) metric(id string) string {
 	text := fmt.Sprintf("%v %v", of["Namespace"], of["MetricName"])
 	dimensions, _ := of["Dimensions"].([]any)
 	for _, d := range dimensions {
-		text += fmt.Sprintf("%v%v", d.(map[string]any)["Name"], d.(map[string]any)["Value"])
+		text += fmt.Sprintf(" %v=%v", d.(map[string]any)["Name"], d.(map[string]any)["Value"])
 	}
 	return text
 }
@@ -506,7 +515,11 @@ func checkWildcards(s *stack, wrong func(string, ...any)) {
 			walk(c, comment)
 		}
 	}
-	walk(s.written, "")
+	var written yaml.Node
+	if err := yaml.Unmarshal([]byte(s.source), &written); err != nil {
+		wrong("%v", err)
+	}
+	walk(&written, "")
 	if statements < 60 {
 		wrong("only %d statements found: the search is broken", statements)
 	}

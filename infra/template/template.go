@@ -187,11 +187,14 @@ type document struct {
 func Read(text []byte, parameters Parameters) (*Template, error) {
 	var d document
 	var root yaml.Node
-	if err := errors.Join(yaml.Unmarshal(text, &d), yaml.Unmarshal(text, &root)); err != nil {
+	if err := yaml.Unmarshal(text, &root); err != nil {
 		return nil, fmt.Errorf("template: %w", err)
 	}
 	if len(root.Content) != 1 {
 		return nil, errors.New("template: it is empty")
+	}
+	if err := root.Decode(&d); err != nil {
+		return nil, fmt.Errorf("template: %w", err)
 	}
 	written, err := tree(root.Content[0])
 	if err != nil {

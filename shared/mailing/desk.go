@@ -674,10 +674,14 @@ type Resent struct {
 	Complete bool `json:"complete"` // false: asking again goes on with the rest
 }
 
+// resending is how long one call of ResendFailed begins further batches: API
+// Gateway gives no request more than 30 seconds.
+const resending = 20 * time.Second
+
 // ResendFailed lets those whose mail failed go again, in their own batches, so
 // that every profile is still counted once (N14).
 func (d *Desk) ResendFailed(ctx context.Context, org string, by activity.Actor, id string) (*Resent, error) {
-	stopAt := d.Now().Add(d.Budget)
+	stopAt := d.Now().Add(resending)
 	m, err := d.Store.Mailing(ctx, org, id)
 	if err != nil {
 		return nil, err

@@ -19,6 +19,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/sesv2"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/memberkey/memberkey/shared/mailing"
@@ -209,6 +210,7 @@ func TestErrors(t *testing.T) {
 		posts50 int              // 1 unless it says otherwise
 	}{
 		{name: "throttled", status: 429, code: "TooManyRequestsException", message: "Maximum sending rate exceeded.", want: mailing.Receipt{Fault: mailing.Throttled, Reason: "account_throttled"}},
+		{name: "throttled, without the status", status: 400, code: "TooManyRequestsException", want: mailing.Receipt{Fault: mailing.Throttled, Reason: "account_throttled"}},
 		{name: "throttled by the front", status: 400, code: "ThrottlingException", message: "Rate exceeded", want: mailing.Receipt{Fault: mailing.Throttled, Reason: "account_throttled"}},
 		{name: "throttled without a code", status: 429, want: mailing.Receipt{Fault: mailing.Throttled, Reason: "account_throttled"}},
 		{name: "limit", status: 400, code: "LimitExceededException", message: "Too many instances", want: mailing.Receipt{Fault: mailing.Throttled, Reason: "account_throttled"}},
@@ -486,6 +488,28 @@ func TestAnswerLost(t *testing.T) {
 		if diff := cmp.Diff(all(50, mailing.Receipt{Fault: mailing.Unknown, Reason: "results_do_not_match"}), got); diff != "" {
 			t.Errorf("%d results: %s", n, diff)
 		}
+	}
+}
+
+// deadlines is a client that notes how long a request may take.
+type deadlines struct {
+	ses.Client
+	all []time.Duration
+}
+
+func (d *deadlines) SendEmail(ctx context.Context, _ *sesv2.SendEmailInput, _ ...func(*sesv2.Options)) (*sesv2.SendEmailOutput, error) {
+	at, _ := ctx.Deadline()
+	d.all = append(d.all, time.Until(at).Round(time.Second))
+	return &sesv2.SendEmailOutput{}, nil
+}
+
+func TestEachRequestHasItsTime(t *testing.T) {
+	d := &deadlines{}
+	for _, m := range []*ses.Mailer{{Client: d}, {Client: d, Timeout: 7 * time.Second}} {
+		m.Send(t.Context(), callTo("a@example.com"))
+	}
+	if diff := cmp.Diff([]time.Duration{30 * time.Second, 7 * time.Second}, d.all); diff != "" {
+		t.Error(diff)
 	}
 }
 

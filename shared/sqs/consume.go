@@ -22,7 +22,7 @@ func Consume(ctx context.Context, log *slog.Logger, event events.SQSEvent, ring 
 			err = ring(ctx, bell)
 		}
 		if err != nil {
-			log.ErrorContext(ctx, "bell failed", "message", record.MessageId, "kind", bell.Kind,
+			log.ErrorContext(ctx, "bell failed", "messageId", record.MessageId, "kind", bell.Kind,
 				"organization", bell.Organization, "mailing", bell.Mailing, "error", err)
 			failed.BatchItemFailures = append(failed.BatchItemFailures, events.SQSBatchItemFailure{ItemIdentifier: record.MessageId})
 		}

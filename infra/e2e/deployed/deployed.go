@@ -164,10 +164,8 @@ func Start(ctx context.Context, c Config) (_ *System, err error) {
 	if err := s.makeQueues(ctx); err != nil {
 		return nil, err
 	}
-	if c.Mail.Events == nil {
-		if c.Mail.Events, err = s.eventTypes(); err != nil {
-			return nil, err
-		}
+	if c.Mail.ConfigurationSet, c.Mail.Events, err = s.publishes(); err != nil {
+		return nil, err
 	}
 	if s.Mailbox, err = mailbox.Open(filepath.Join(c.Data, "mail"), c.Mail); err != nil {
 		return nil, err
@@ -238,32 +236,33 @@ func (s *System) makeQueues(ctx context.Context) error {
 	return nil
 }
 
-// eventTypes are the events that the template's configuration set sends on, by
-// the names that they have in the events: "deliveryDelay" is "DeliveryDelay".
-func (s *System) eventTypes() ([]string, error) {
+// publishes are the template's configuration set and the events that it sends
+// on, by the names that they have in the events: "deliveryDelay" is
+// "DeliveryDelay".
+func (s *System) publishes() (set string, events []string, err error) {
 	names := map[string]string{}
 	for _, name := range []string{"Send", "Delivery", "Bounce", "Complaint", "Reject", "Rendering Failure", "DeliveryDelay"} {
 		names[strings.ToLower(strings.ReplaceAll(name, " ", ""))] = name
 	}
-	var found []string
 	for id, r := range s.Template.Resources {
 		if r.Type != "AWS::SES::ConfigurationSetEventDestination" {
 			continue
 		}
+		set = s.named(fmt.Sprint(r.Properties["ConfigurationSetName"]))
 		destination, _ := r.Properties["EventDestination"].(map[string]any)
 		types, _ := destination["MatchingEventTypes"].([]any)
 		for _, t := range types {
 			name, known := names[strings.ToLower(strings.ReplaceAll(fmt.Sprint(t), "_", ""))]
 			if !known {
-				return nil, fmt.Errorf("%s: there is no event type %v", id, t)
+				return "", nil, fmt.Errorf("%s: there is no event type %v", id, t)
 			}
-			found = append(found, name)
+			events = append(events, name)
 		}
 	}
-	if len(found) == 0 {
-		return nil, errors.New("the template sends no mail events on")
+	if len(events) == 0 {
+		return "", nil, errors.New("the template sends no mail events on")
 	}
-	return found, nil
+	return set, events, nil
 }
 
 // function starts one function, its calls going through the recorder.

@@ -19,7 +19,9 @@ import (
 // stand-in removes what has expired within a second, AWS within days, and
 // nothing may rest on it.
 func (s *System) tables(ctx context.Context) (store.DB, error) {
-	client := dynamo.NewClient(s.aws(s.c.DynamoDB))
+	// A client of its own: that of the functions gives up early and asks again,
+	// and a table that is made twice is an error.
+	maker := dynamodb.NewFromConfig(s.aws(s.c.DynamoDB), func(o *dynamodb.Options) { o.Retryer = aws.NopRetryer{} })
 	names := map[store.Table]string{}
 	for id, t := range s.Template.Tables {
 		// CloudFormation names the properties as CreateTable does.
@@ -32,10 +34,10 @@ func (s *System) tables(ctx context.Context) (store.DB, error) {
 			return nil, fmt.Errorf("%s: %w", id, err)
 		}
 		in.TableName, in.DeletionProtectionEnabled, in.SSESpecification = aws.String(s.named(t.Name)), nil, nil
-		if _, err := client.CreateTable(ctx, &in); err != nil {
+		if _, err := maker.CreateTable(ctx, &in); err != nil {
 			return nil, fmt.Errorf("%s: %w", id, err)
 		}
 		names[store.Table(strings.ToLower(strings.TrimSuffix(id, "Table")))] = *in.TableName
 	}
-	return dynamo.Open(client, names), nil
+	return dynamo.Open(dynamo.NewClient(s.aws(s.c.DynamoDB)), names), nil
 }

@@ -280,6 +280,11 @@ func TestRefusedRequests(t *testing.T) {
 		}, func(in *sesv2.SendBulkEmailInput) {
 			in.DefaultContent.Template.TemplateContent = inline("s", "h", "{{{text}}}")
 		}, "BadRequestException", "unsupported operations"},
+		{"half a variable", func(in *sesv2.SendEmailInput) {
+			in.Content.Template.TemplateContent = inline("s", "h", "{{ text")
+		}, func(in *sesv2.SendBulkEmailInput) {
+			in.DefaultContent.Template.TemplateContent = inline("s }}", "h", "t")
+		}, "BadRequestException", "unsupported operations"},
 		{"data of one mail", func(in *sesv2.SendEmailInput) {
 			in.Content.Template.TemplateData = aws.String(`{"subject":"` + strings.Repeat("x", 262_144) + `"}`)
 		}, func(in *sesv2.SendBulkEmailInput) {
@@ -396,6 +401,16 @@ func TestTemplates(t *testing.T) {
 	if _, err := p.SendEmail(t.Context(), numbers); err != nil {
 		t.Fatal(err)
 	}
+	letter := single("e@example.com")
+	letter.Content.Template = &types.Template{TemplateContent: inline("s", "Dear {{name}}", "t"), TemplateData: aws.String(`{"name":"Eve"}`)}
+	if _, err := p.SendEmail(t.Context(), letter); err != nil {
+		t.Fatal(err)
+	}
+	in = bulk("f@example.com")
+	in.DefaultContent.Template.TemplateData = aws.String(`{"subject":"default","text":"default"}`)
+	in.BulkEmailEntries[0].ReplacementEmailContent.ReplacementTemplate.ReplacementTemplateData = aws.String(`{"subject":"own","html":"own"}`)
+	out, err = p.SendBulkEmail(t.Context(), in)
+	statuses(t, out, err)
 	type parts struct{ Subject, HTML, Text string }
 	var got []parts
 	for _, m := range p.mails() {
@@ -406,6 +421,8 @@ func TestTemplates(t *testing.T) {
 		{"To you", "<b>you</b>, 1 of 1", "you: River {{name}}"},
 		{"{{x}}", "", "<&>\u2028"},
 		{"1", "true", "t"},
+		{"s", "Dear Eve", "t"},
+		{"own", "own", "default"},
 	}, got); diff != "" {
 		t.Error(diff)
 	}
@@ -548,6 +565,23 @@ func TestRate(t *testing.T) {
 	}
 }
 
+// Only what is true of every mail is said of the request.
+func TestSomeThrottled(t *testing.T) {
+	first := false
+	for seed := range uint64(8) {
+		p := open(t, mailbox.Options{Faults: mailbox.Faults{Throttle: 0.5, Seed: seed}})
+		out, err := p.SendBulkEmail(t.Context(), bulk(many(10)...))
+		all := statuses(t, out, err)
+		first = first || all[0] == "ACCOUNT_THROTTLED"
+		if taken := len(p.mails()); taken == 0 || taken != strings.Count(strings.Join(all, " "), "SUCCESS") {
+			t.Errorf("%d mails were taken; %v", taken, all)
+		}
+	}
+	if !first {
+		t.Error("no first mail was throttled, which would be the odd case")
+	}
+}
+
 // The service takes its time, and the sender has none: the mail is there once.
 func TestSlow(t *testing.T) {
 	p := open(t, mailbox.Options{Faults: mailbox.Faults{Slow: time.Hour}})
@@ -654,6 +688,7 @@ func TestOtherRequests(t *testing.T) {
 		{"POST", "/v2/email/outbound-emails", signed, "{", 400, "SerializationException"},
 		{"POST", "/v2/email/outbound-bulk-emails", signed, `{"BulkEmailEntries":7}`, 400, "SerializationException"},
 		{"POST", "/v2/email/outbound-emails", signed, "{}", 400, "BadRequestException"},
+		{"POST", "/v2/email/outbound-emails", signed, `{"FromEmailAddress":"club@example.org"}`, 400, "BadRequestException"},
 		{"POST", "/v2/email/outbound-bulk-emails", signed, `{"FromEmailAddress":"club@example.org","BulkEmailEntries":[{}]}`, 400, "BadRequestException"},
 	} {
 		r, err := http.NewRequestWithContext(t.Context(), test.method, p.base+test.path, strings.NewReader(test.body))
