@@ -16,6 +16,7 @@ import (
 	"github.com/memberkey/memberkey/shared/activity"
 	"github.com/memberkey/memberkey/shared/httpapi"
 	"github.com/memberkey/memberkey/shared/mailing"
+	"github.com/memberkey/memberkey/shared/message/sanitizer"
 	"github.com/memberkey/memberkey/shared/organization"
 	"github.com/memberkey/memberkey/shared/problem"
 	"github.com/memberkey/memberkey/shared/profile"
@@ -29,7 +30,7 @@ type Function struct {
 // New makes the function.
 func New(b functions.Base) *Function {
 	return &Function{Desk: &mailing.Desk{
-		Store: b.Mail(), Bells: b.Bells, Now: b.Now, NewID: b.NewID, Timing: b.Timing, Log: b.Log,
+		Store: b.Mail(), Bells: b.Bells, Now: b.Now, NewID: b.NewID, Sanitize: sanitizer.HTML, Timing: b.Timing, Log: b.Log,
 	}}
 }
 

@@ -23,6 +23,7 @@ import (
 	"github.com/memberkey/memberkey/shared/embedded"
 	"github.com/memberkey/memberkey/shared/httpapi"
 	"github.com/memberkey/memberkey/shared/mailing"
+	"github.com/memberkey/memberkey/shared/message/sanitizer"
 	"github.com/memberkey/memberkey/shared/organization"
 	"github.com/memberkey/memberkey/shared/profile"
 	"github.com/memberkey/memberkey/shared/store"
@@ -54,7 +55,7 @@ func open(t *testing.T) *system {
 	log := slog.New(slog.NewJSONHandler(s.log, nil))
 	now := func() time.Time { return s.clock }
 	timing := mailing.Timing{Lease: 150 * time.Second, Grace: 10 * time.Minute, Budget: 110 * time.Second, Again: time.Minute}
-	desk := &mailing.Desk{Store: mail, Bells: s, Now: now, NewID: store.NewID, Timing: timing, Log: log}
+	desk := &mailing.Desk{Store: mail, Bells: s, Now: now, NewID: store.NewID, Sanitize: sanitizer.HTML, Timing: timing, Log: log}
 	s.api = (&mailings.Function{Desk: desk}).Routes().Handler(httpapi.Config{Log: log})
 	s.fanout = &fanout.Function{
 		Freezing: &mailing.Freezing{Store: mail, Bells: s, Now: now, Rand: rand.Reader, Timing: timing, Log: log},

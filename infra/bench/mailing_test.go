@@ -25,6 +25,7 @@ import (
 	"github.com/memberkey/memberkey/shared/embedded"
 	"github.com/memberkey/memberkey/shared/link"
 	"github.com/memberkey/memberkey/shared/mailing"
+	"github.com/memberkey/memberkey/shared/message/sanitizer"
 	"github.com/memberkey/memberkey/shared/profile"
 	"github.com/memberkey/memberkey/shared/store"
 )
@@ -168,7 +169,7 @@ func newOffice(s *store.Store) (*office, error) {
 		})
 	}
 	records := store.For[mailing.Tx](s)
-	o.desk = &mailing.Desk{Store: records, Bells: o, Now: time.Now, NewID: store.NewID, Timing: system.Timing, Log: log}
+	o.desk = &mailing.Desk{Store: records, Bells: o, Now: time.Now, NewID: store.NewID, Sanitize: sanitizer.HTML, Timing: system.Timing, Log: log}
 	fan := &fanout.Function{
 		Freezing: &mailing.Freezing{Store: records, Bells: o, Now: time.Now, Rand: rand.Reader, Timing: system.Timing, Log: log},
 		Sweeping: &mailing.Sweep{Store: records, Accounts: service, Bells: o, Now: time.Now, Timing: system.Timing, Log: log},

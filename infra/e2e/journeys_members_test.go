@@ -129,7 +129,7 @@ func TestImportOfMembers(t *testing.T) {
 		}
 	}
 
-	imported := w.api("POST", "/api/profile-imports", file).want(http.StatusOK)
+	imported := w.imports(file)
 	imported.is("complete", true).is("refused", 6)
 	if n := imported.number("accepted") + imported.number("unchanged"); n != len(all) || n != 5000 {
 		t.Errorf("%d taken, want %d", n, len(all))
@@ -211,7 +211,7 @@ func TestMailingToEveryoneWithoutAPassword(t *testing.T) {
 	file := membersFile(t)
 	all := association(t, file)
 	if w.api("GET", "/api/profiles/1001", nil).Status == http.StatusNotFound {
-		w.api("POST", "/api/profile-imports", file).want(http.StatusOK).is("complete", true).is("accepted", len(all))
+		w.imports(file).is("complete", true).is("accepted", len(all))
 	}
 
 	// What must come of it, from the file.

@@ -275,7 +275,7 @@ func TestLogsHaveWhatIsAskedFor(t *testing.T) {
 	}
 	asked := 0
 	for _, b := range blocks(t) {
-		for _, q := range regexp.MustCompile(`(?:logs \w+|query "[^"]*(?:"[^"]*")?[^"]*") \d+ '([^']+)'`).FindAllStringSubmatch(b.text, -1) {
+		for _, q := range regexp.MustCompile(`(?:logs \w+|query "\$\(id \w+\)") \d+ '([^']+)'`).FindAllStringSubmatch(b.text, -1) {
 			asked++
 			for _, m := range said.FindAllStringSubmatch(q[1], -1) {
 				if !strings.Contains(code, `"`+m[1]+`"`) {

@@ -664,7 +664,7 @@ func TestMailEvents(t *testing.T) { holds(t, checkMailEvents) }
 func checkMailEvents(s *stack, wrong func(string, ...any)) {
 	types := s.list("MailEvents", "EventDestination", "MatchingEventTypes")
 	slices.Sort(types)
-	if want := []string{"BOUNCE", "COMPLAINT", "DELIVERY", "DELIVERY_DELAY", "REJECT", "RENDERING_FAILURE", "SEND"}; !slices.Equal(types, want) {
+	if want := []string{"bounce", "complaint", "delivery", "deliveryDelay", "reject", "renderingFailure", "send"}; !slices.Equal(types, want) {
 		wrong("events %v; want %v", types, want)
 	}
 	if s.at("ConfigurationSet", "TrackingOptions") != nil || s.at("ConfigurationSet", "VdmOptions") != nil {

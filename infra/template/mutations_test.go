@@ -85,8 +85,8 @@ func TestEveryCheckCanFail(t *testing.T) {
 		{"mail without a configuration set", checkMail, ` *- !Sub arn:[^\n]*configuration-set/\$\{ConfigurationSet\}\n`, ``},
 		{"a further Sender that cannot mail", checkMail, ` *- !Sub \[[^\n]*!Select \[1, [^\n]*\n( *- [^\n]*\n){3}`, ``},
 
-		{"opens are followed", checkMailEvents, `MatchingEventTypes: \[SEND,`, `MatchingEventTypes: [SEND, OPEN,`},
-		{"bounces are not told", checkMailEvents, `BOUNCE, COMPLAINT, REJECT`, `COMPLAINT, REJECT`},
+		{"opens are followed", checkMailEvents, `MatchingEventTypes: \[send,`, `MatchingEventTypes: [send, open,`},
+		{"bounces are not told", checkMailEvents, `bounce, complaint, reject`, `complaint, reject`},
 		{"links are rewritten", checkMailEvents, `SendingOptions: .*`, `TrackingOptions: {CustomRedirectDomain: click.example.org}`},
 		{"events in an envelope", checkMailEvents, `RawMessageDelivery: true`, `RawMessageDelivery: false`},
 		{"events of anybody", checkMailEvents, `ArnEquals: \{aws:SourceArn: !Ref MailEventsTopic\}`, `StringEquals: {aws:SourceAccount: !Ref AWS::AccountId}`},

@@ -55,12 +55,10 @@ type Template struct {
 	Tables    map[string]Table
 	Queues    map[string]Queue
 	Outputs   map[string]any // by name
-	// Resources has everything that exists under the parameters, resolved, as
-	// written for SAM: Type, Properties and the rest.
-	Resources map[string]Resource
-	// Globals of AWS::Serverless::Function are already merged into Functions
-	// and Resources.
-	Parameters map[string]Parameter
+	// Resources has everything that exists under the parameters, by logical id,
+	// resolved; functions with the Globals merged in.
+	Resources  map[string]Resource
+	Parameters map[string]Parameter // as declared, by name
 }
 
 // Resource is one resource.
@@ -424,10 +422,22 @@ func (s Statement) Allows(action, resource string) bool {
 		slices.ContainsFunc(s.Resources, func(r string) bool { return glob(r, resource) })
 }
 
-var wild = strings.NewReplacer(`\*`, `.*`, `\?`, `.`)
-
+// glob is IAM's match.
 func glob(pattern, s string) bool {
-	return regexp.MustCompile(`^` + wild.Replace(regexp.QuoteMeta(pattern)) + `$`).MatchString(s)
+	for i := range len(pattern) {
+		switch c := pattern[i]; {
+		case c == '*':
+			for k := i; k <= len(s); k++ {
+				if glob(pattern[i+1:], s[k:]) {
+					return true
+				}
+			}
+			return false
+		case i >= len(s) || c != '?' && c != s[i]:
+			return false
+		}
+	}
+	return len(pattern) == len(s)
 }
 
 func readStatement(s map[string]any) (Statement, error) {

@@ -120,9 +120,7 @@ func (db *DB) transact(ctx context.Context, checks []store.Check, writes []store
 			if try == tries {
 				return errThrottled.Because(fmt.Errorf("dynamo: %s on table %s: cancelled for throttling", op, tableOf(checks, writes)))
 			}
-			if err := db.pause(ctx, try); err != nil {
-				return err
-			}
+			db.Sleep(ctx, backoff(try))
 		default:
 			return fault(ctx, op, tableOf(checks, writes), err)
 		}

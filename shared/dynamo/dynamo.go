@@ -60,7 +60,8 @@ type Client interface {
 
 // DB is a store.DB; it may be used by any number of goroutines.
 type DB struct {
-	// Sleep waits before something is tried again, or until ctx ends.
+	// Sleep waits before something is tried again, or until ctx ends; then it is
+	// the next request that says so.
 	Sleep func(ctx context.Context, d time.Duration)
 
 	client Client
@@ -170,9 +171,7 @@ func (db *DB) GetMany(ctx context.Context, keys []store.Key) ([]*store.Item, err
 		} else if try++; try == tries {
 			return nil, errThrottled.Because(fmt.Errorf("dynamo: BatchGetItem on table %s: no key was processed", portion[0].Table))
 		}
-		if err := db.pause(ctx, try); err != nil {
-			return nil, err
-		}
+		db.Sleep(ctx, backoff(try))
 	}
 	return items, nil
 }

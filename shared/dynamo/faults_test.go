@@ -409,10 +409,16 @@ func growing(t *testing.T, waited []time.Duration) {
 	if len(waited) != 7 {
 		t.Fatalf("waited %v", waited)
 	}
+	longest := 0
 	for i, d := range waited {
 		if most := min(25*time.Millisecond<<i, time.Second); d < most/2 || d > most {
 			t.Errorf("wait %d is %v, want %v to %v", i, d, most/2, most)
+		} else if d == most {
+			longest++
 		}
+	}
+	if longest == len(waited) {
+		t.Error("all who were refused together come back together")
 	}
 }
 

@@ -281,10 +281,11 @@ func TestDueBehindItsIndex(t *testing.T) {
 	}
 	index := map[string][]string{ // by part
 		"0": {"gone 10", "moved 20", "twice 30"},
+		"1": {"late 90"},
 		"3": {"off 5", "out 6", "twice 12", "last 60"},
 		"7": {"first 7"},
 	}
-	now := map[string]int64{"moved": 50, "twice": 30, "off": 1000, "out": 0, "first": 7, "last": 60}
+	now := map[string]int64{"moved": 70, "late": 90, "twice": 30, "off": 1000, "out": 0, "first": 7, "last": 60}
 	answer := func(_ int, r request) reply {
 		if r.op == "BatchGetItem" {
 			var items []string
@@ -323,9 +324,9 @@ func TestDueBehindItsIndex(t *testing.T) {
 		return reply{body: fmt.Sprintf(`{"Items":[{"p":{"S":%q},"s":{"S":"batch"},"due":{"N":%q},"shard":{"N":%q}}]%s}`, key(name).Partition, due, shard, next)}
 	}
 	for limit, want := range map[int][]string{
-		100: {"first 7", "twice 30", "moved 50", "last 60"},
-		3:   {"first 7", "twice 30", "moved 50"},
-		2:   {"first 7", "moved 50"}, // what is stale stands in the way of "twice"
+		100: {"first 7", "twice 30", "last 60", "moved 70", "late 90"},
+		3:   {"first 7", "twice 30", "moved 70"},
+		2:   {"first 7", "moved 70"}, // what is stale stands in the way of "twice"
 		1:   {"first 7"},
 	} {
 		db, w := scripted(t, answer)

@@ -72,12 +72,6 @@ func sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
-// pause waits before the next try; its error is that of the context.
-func (db *DB) pause(ctx context.Context, try int) error {
-	db.Sleep(ctx, backoff(try))
-	return ctx.Err()
-}
-
 // fault turns an error of the client into one of ours. AWS's own words may
 // repeat a key or a value, so none of them are kept but the code.
 func fault(ctx context.Context, op string, table store.Table, err error) error {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/memberkey/memberkey/shared/embedded"
 	"github.com/memberkey/memberkey/shared/mailing"
+	"github.com/memberkey/memberkey/shared/message/sanitizer"
 	"github.com/memberkey/memberkey/shared/organization"
 	"github.com/memberkey/memberkey/shared/profile"
 	"github.com/memberkey/memberkey/shared/store"
@@ -91,7 +92,7 @@ func BenchmarkDelivery(b *testing.B) {
 		Store: ms, Mailer: sink{}, Bells: p, Now: time.Now, Rand: rand.Reader, Timing: timing, Log: log,
 		Sleep: func(_ context.Context, d time.Duration) { time.Sleep(d) },
 	}
-	desk := &mailing.Desk{Store: ms, Bells: p, Now: time.Now, NewID: store.NewID, Timing: timing, Log: log}
+	desk := &mailing.Desk{Store: ms, Bells: p, Now: time.Now, NewID: store.NewID, Sanitize: sanitizer.HTML, Timing: timing, Log: log}
 	p.work = func(bell mailing.Bell) error {
 		if bell.Kind == mailing.RingFreeze {
 			return freezing.Ring(ctx, bell)

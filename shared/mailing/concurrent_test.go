@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/memberkey/memberkey/shared/mailing"
+	"github.com/memberkey/memberkey/shared/message/sanitizer"
 	"github.com/memberkey/memberkey/shared/profile"
 	"github.com/memberkey/memberkey/shared/store"
 )
@@ -70,7 +71,7 @@ func TestA23ManyAtOnce(t *testing.T) {
 		Sleep: func(_ context.Context, d time.Duration) { time.Sleep(d) },
 	}
 	sweep := &mailing.Sweep{Store: plain, Accounts: office, Bells: ring, Now: time.Now, Timing: quick, Log: log}
-	w.desk = &mailing.Desk{Store: plain, Bells: ring, Now: time.Now, NewID: w.desk.NewID, Timing: quick, Log: log}
+	w.desk = &mailing.Desk{Store: plain, Bells: ring, Now: time.Now, NewID: w.desk.NewID, Sanitize: sanitizer.HTML, Timing: quick, Log: log}
 	ctx, stop := context.WithCancel(context.Background())
 	var workers sync.WaitGroup
 	for range 8 {

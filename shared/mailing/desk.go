@@ -34,6 +34,8 @@ type Desk struct {
 	Bells Bells
 	Now   func() time.Time
 	NewID func(time.Time) string
+	// Sanitize cleans the HTML that staff compose: sanitizer.HTML.
+	Sanitize func(html string) string
 	Timing
 	Log *slog.Logger
 }
@@ -128,7 +130,7 @@ type View struct {
 // Create makes a draft. With the same key again it returns the first one.
 func (d *Desk) Create(ctx context.Context, org string, by activity.Actor, key string, e Edit) (*View, error) {
 	m := &Mailing{}
-	content, err := e.apply(m, &Content{})
+	content, err := d.apply(e, m, &Content{})
 	if err != nil {
 		return nil, err
 	}
@@ -192,10 +194,10 @@ func (d *Desk) List(ctx context.Context, org, cursor string, limit int) ([]*Mail
 	return d.Store.Mailings(ctx, org, cursor, limit)
 }
 
-// apply changes m and returns its new content. A draft may be saved without
+// apply makes an edit of m and returns its new content. A draft may be saved without
 // subject or text, for drafts are saved while people write; everything else
 // that is wrong is refused with its place (H16).
-func (e Edit) apply(m *Mailing, c *Content) (*Content, error) {
+func (d *Desk) apply(e Edit, m *Mailing, c *Content) (*Content, error) {
 	subject, html := m.Subject, c.HTML
 	if e.Subject != nil {
 		subject = *e.Subject
@@ -203,7 +205,7 @@ func (e Edit) apply(m *Mailing, c *Content) (*Content, error) {
 	if e.HTML != nil {
 		html = *e.HTML
 	}
-	compiled, err := compileDraft(subject, html)
+	compiled, err := d.compile(subject, html)
 	var faults []problem.Item
 	if err != nil {
 		faults = itemsOf(err)
@@ -221,10 +223,10 @@ func (e Edit) apply(m *Mailing, c *Content) (*Content, error) {
 	return &Content{HTML: html, Compiled: compiled}, nil
 }
 
-// compileDraft compiles a message; nil without an error where it is merely
+// compile compiles a message; nil without an error where it is merely
 // not complete.
-func compileDraft(subject, html string) (*message.Compiled, error) {
-	compiled, err := message.Compile(message.Draft{Subject: subject, HTML: html})
+func (d *Desk) compile(subject, html string) (*message.Compiled, error) {
+	compiled, err := message.Compile(message.Draft{Subject: subject, HTML: html}, d.Sanitize)
 	if err == nil {
 		return compiled, nil
 	}
@@ -273,7 +275,7 @@ func (d *Desk) Edit(ctx context.Context, org string, by activity.Actor, id strin
 		if m.Version != version || m.Version != read.Version {
 			return problem.VersionStale(m.Version, e.differs(m, before))
 		}
-		if content, err = e.apply(m, before); err != nil {
+		if content, err = d.apply(e, m, before); err != nil {
 			return err
 		}
 		if m.State == Scheduled && content.Compiled == nil {

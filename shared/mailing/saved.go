@@ -96,7 +96,7 @@ func (d *Desk) Template(ctx context.Context, org, id string) (*Template, error) 
 func (d *Desk) SaveTemplate(ctx context.Context, org string, by activity.Actor, id string, version int, t Template) (*Template, error) {
 	var faults []problem.Item
 	t.Name = checkTitle(t.Name, &faults)
-	if _, err := compileDraft(t.Subject, t.HTML); err != nil {
+	if _, err := d.compile(t.Subject, t.HTML); err != nil {
 		faults = append(faults, itemsOf(err)...)
 	}
 	if err := problem.Several(problem.Invalid, faults); err != nil {

@@ -19,6 +19,7 @@ import (
 	"github.com/memberkey/memberkey/shared/embedded"
 	"github.com/memberkey/memberkey/shared/link"
 	"github.com/memberkey/memberkey/shared/mailing"
+	"github.com/memberkey/memberkey/shared/message/sanitizer"
 	"github.com/memberkey/memberkey/shared/organization"
 	"github.com/memberkey/memberkey/shared/profile"
 	"github.com/memberkey/memberkey/shared/store"
@@ -78,7 +79,7 @@ func newWorldOn(t testing.TB, seed uint64, db store.DB) *world {
 		return fmt.Sprintf("%011x%06d", at.UnixMilli(), w.ids)
 	}
 	random := rngReader{w.rng}
-	w.desk = &mailing.Desk{Store: w.store, Bells: w, Now: now, NewID: newID, Timing: timing, Log: log}
+	w.desk = &mailing.Desk{Store: w.store, Bells: w, Now: now, NewID: newID, Sanitize: sanitizer.HTML, Timing: timing, Log: log}
 	w.freezing = &mailing.Freezing{Store: w.store, Bells: w, Now: now, Rand: random, Timing: timing, Log: log}
 	w.delivery = &mailing.Delivery{
 		Store: w.store, Mailer: w.office, Bells: w, Now: now, Rand: random, Timing: timing, Log: log,

@@ -36,13 +36,14 @@ type Compiled struct {
 	links               bool
 }
 
-// Compile checks, sanitises and compiles what staff composed. All faults come
-// back in one problem, each with its field ("subject" or "html") and place.
-// Codes: subject_missing, subject_line_break, subject_too_long, body_missing,
-// body_too_large, html_unreadable, field_unknown, field_in_attribute,
-// field_not_in_subject, field_too_often.
-func Compile(d Draft) (*Compiled, error) {
-	c := &compiler{}
+// Compile checks, sanitises and compiles what staff composed. sanitize is
+// sanitizer.HTML, handed in so that only who composes links it. All faults
+// come back in one problem, each with its field ("subject" or "html") and
+// place. Codes: subject_missing, subject_line_break, subject_too_long,
+// body_missing, body_too_large, html_unreadable, field_unknown,
+// field_in_attribute, field_not_in_subject, field_too_often.
+func Compile(d Draft, sanitize func(html string) string) (*Compiled, error) {
+	c := &compiler{sanitize: sanitize}
 	subject := c.subject(d.Subject)
 	body := c.body(d.HTML)
 	if len(c.faults) > 0 {
@@ -124,10 +125,11 @@ func (c *Compiled) MaxEncoded(a *Association, profiles int) int {
 
 // compiler gathers the faults of a draft.
 type compiler struct {
-	faults  []problem.Item
-	removed []string
-	visible bool // something can be read
-	links   int  // how often the credentials link stands in the message
+	sanitize func(html string) string
+	faults   []problem.Item
+	removed  []string
+	visible  bool // something can be read
+	links    int  // how often the credentials link stands in the message
 }
 
 func (c *compiler) fault(field, code, detail string) {

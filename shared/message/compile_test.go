@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/memberkey/memberkey/shared/message"
+	"github.com/memberkey/memberkey/shared/message/sanitizer"
 	"github.com/memberkey/memberkey/shared/problem"
 )
 
@@ -45,7 +46,7 @@ func TestH16RefusedDrafts(t *testing.T) {
 		"several":                         {"[[A]]", "[[B]] [[C]]", []string{"subject special_field_unknown", "html special_field_unknown", "html special_field_unknown"}, "[[A]]"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c, err := message.Compile(message.Draft{Subject: tc.subject, HTML: tc.html})
+			c, err := message.Compile(message.Draft{Subject: tc.subject, HTML: tc.html}, sanitizer.HTML)
 			if diff := cmp.Diff(tc.want, items(err)); diff != "" {
 				t.Fatalf("faults (-want +got):\n%s\n%v", diff, err)
 			}
@@ -80,7 +81,7 @@ func TestH25DraftsThatMultiplyAreRefused(t *testing.T) {
 		"long attributes":     {strings.Repeat("<font face="+strings.Repeat("x", 1000)+"><i id=x>", 60) + strings.Repeat("<p>x", 10_000), "html html_unreadable", 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := message.Compile(message.Draft{Subject: "s", HTML: tc.html})
+			_, err := message.Compile(message.Draft{Subject: "s", HTML: tc.html}, sanitizer.HTML)
 			if got := items(err); len(got) != tc.n || got[0] != tc.want {
 				t.Errorf("got %q, want %d times %q", got, tc.n, tc.want)
 			}
@@ -122,7 +123,7 @@ func TestH16EveryFieldOfTheDropdown(t *testing.T) {
 				}
 			}
 		}
-		c, err := message.Compile(message.Draft{Subject: "[[" + f.Code + "]]", HTML: "x"})
+		c, err := message.Compile(message.Draft{Subject: "[[" + f.Code + "]]", HTML: "x"}, sanitizer.HTML)
 		if (err == nil) != f.InSubject {
 			t.Errorf("%s in the subject: %v, the dropdown says %v", f.Code, err, f.InSubject)
 		}
@@ -350,7 +351,7 @@ func FuzzCompile(f *testing.F) {
 		f.Add("Hello [[NAME]]", s)
 	}
 	f.Fuzz(func(t *testing.T, subject, source string) {
-		c, err := message.Compile(message.Draft{Subject: subject, HTML: source})
+		c, err := message.Compile(message.Draft{Subject: subject, HTML: source}, sanitizer.HTML)
 		if err != nil {
 			if problem.As(err).Kind != problem.Invalid {
 				t.Fatalf("not for people: %v", err)

@@ -8,10 +8,8 @@ import (
 	"regexp"
 	"sort"
 	"strings"
-	"sync"
 	"unicode/utf8"
 
-	"github.com/microcosm-cc/bluemonday"
 	"golang.org/x/net/html"
 	"golang.org/x/net/html/atom"
 )
@@ -33,21 +31,7 @@ var (
 // mergeField is the content type of a chip's Trix attachment.
 const mergeField = "application/x-merge-field"
 
-// policy is what the sanitiser lets through: the editor's own tags without
-// any style, and links that a mail may hold. Images are not among them: they
-// would be fetched from elsewhere on opening, in a mail that carries a
-// credential. Built once, on first use: functions that never compile a draft
-// need not wait for it at their start.
-var policy = sync.OnceValue(func() *bluemonday.Policy {
-	p := bluemonday.NewPolicy()
-	p.AllowElements("div", "p", "br", "h1", "h2", "strong", "em", "u", "del", "ul", "ol", "li", "blockquote", "pre", "hr")
-	p.AllowAttrs("href").OnElements("a")
-	p.AllowURLSchemes("https", "mailto", "tel")
-	p.RequireParseableURLs(true)
-	return p
-})
-
-// aliases are elements that stand for one of the policy's. Those that
+// aliases are elements that stand for one that the sanitizer lets through. Those that
 // separate what they hold become blocks, so that words never run together.
 var aliases = map[string]string{
 	"b": "strong", "i": "em", "cite": "em", "s": "del", "strike": "del", "ins": "u",
@@ -92,7 +76,7 @@ func (c *compiler) body(source string) []node {
 		err = errors.Join(err, html.Render(&b, n))
 	}
 	if err == nil {
-		tree, err = parse(policy().Sanitize(b.String()))
+		tree, err = parse(c.sanitize(b.String()))
 	}
 	if err != nil {
 		c.fault("html", "html_unreadable", "This message cannot be read as HTML. Paste it as plain text and format it anew.")

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/net/html"
 
 	"github.com/memberkey/memberkey/shared/message"
+	"github.com/memberkey/memberkey/shared/message/sanitizer"
 	"github.com/memberkey/memberkey/shared/problem"
 )
 
@@ -53,7 +54,7 @@ func chip(code string) string {
 
 func compile(t testing.TB, subject, html string) *message.Compiled {
 	t.Helper()
-	c, err := message.Compile(message.Draft{Subject: subject, HTML: html})
+	c, err := message.Compile(message.Draft{Subject: subject, HTML: html}, sanitizer.HTML)
 	if err != nil {
 		t.Fatalf("Compile: %v", err)
 	}

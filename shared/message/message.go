@@ -14,7 +14,7 @@
 //	standard.go (the wording) ─────────^
 //
 // Compile turns staff's HTML into the tree: chips leave it as nodes first,
-// then bluemonday sanitises the rest. A Compiled is what a mailing freezes
+// then package sanitizer cleans the rest (bluemonday). A Compiled is what a mailing freezes
 // (H14); it is stored as JSON and gives the same mail in preview, test and
 // run. Association, names and links come in as Values with every mail.
 //

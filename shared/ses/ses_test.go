@@ -433,6 +433,7 @@ func TestDividingEnds(t *testing.T) {
 // Whatever may have been taken is Unknown, and was sent once.
 func TestAnswerLost(t *testing.T) {
 	var block chan struct{}
+	var giveUp context.CancelFunc
 	for _, test := range []struct {
 		name   string
 		answer func(w http.ResponseWriter, p post)
@@ -446,7 +447,7 @@ func TestAnswerLost(t *testing.T) {
 				_ = c.Close()
 			}
 		}, "answer_lost"},
-		{"timeout", func(http.ResponseWriter, post) { <-block }, "answer_lost"},
+		{"no answer in time", func(http.ResponseWriter, post) { giveUp(); <-block }, "answer_lost"},
 		{"answer cut off", func(w http.ResponseWriter, _ post) {
 			w.Header().Set("Content-Length", "1000")
 			_, _ = io.WriteString(w, `{"MessageId":"a","BulkEmailEntryResults":[{"Status":"SUCCESS"`)
@@ -461,12 +462,11 @@ func TestAnswerLost(t *testing.T) {
 				block = make(chan struct{})
 				s := serve(t, test.answer)
 				defer close(block) // the server does not close before
-				m := s.mailer()
-				if test.name == "timeout" {
-					m.Timeout = 100 * time.Millisecond
-				}
+				ctx, cancel := context.WithCancel(t.Context())
+				giveUp = cancel
 				call := callTo(many(n)...)
-				got := m.Send(t.Context(), call)
+				got := s.mailer().Send(ctx, call)
+				cancel()
 				for i := range call.Mails {
 					clear(call.Mails[i].Data) // it is the caller's again
 				}

@@ -365,8 +365,13 @@ func TestMissingVariable(t *testing.T) {
 		if answer, err := p.SendEmail(t.Context(), one); err != nil || aws.ToString(answer.MessageId) == "" {
 			t.Errorf("%+v, %v", answer, err)
 		}
+		letter := single("d@example.com")
+		letter.Content.Template = &types.Template{TemplateContent: inline("s", "Dear {{name}}", "t"), TemplateData: aws.String(lacking)}
+		if answer, err := p.SendEmail(t.Context(), letter); err != nil || aws.ToString(answer.MessageId) == "" {
+			t.Errorf("%+v, %v", answer, err)
+		}
 		all := p.events()
-		if diff := cmp.Diff([]string{"Send", "Delivery", "Rendering Failure", "Rendering Failure"}, kinds(all)); diff != "" {
+		if diff := cmp.Diff([]string{"Send", "Delivery", "Rendering Failure", "Rendering Failure", "Rendering Failure"}, kinds(all)); diff != "" {
 			t.Error(diff)
 		}
 		if e := all[2]; e.Failure == nil || e.Mail.Tags["entry"][0] != "m_summer_1_0_0_1" {
@@ -585,9 +590,14 @@ func TestSomeThrottled(t *testing.T) {
 // The service takes its time, and the sender has none: the mail is there once.
 func TestSlow(t *testing.T) {
 	p := open(t, mailbox.Options{Faults: mailbox.Faults{Slow: time.Hour}})
-	m := p.mailer()
-	m.Timeout = 200 * time.Millisecond
-	r := m.Send(t.Context(), mailing.Call{Organization: "river", From: from, Mails: []mailing.Mail{{To: "a@example.com", Tag: "a", Data: []byte(data)}}})
+	ctx, giveUp := context.WithCancel(t.Context())
+	go func() {
+		for p.mailbox.Accepted() == 0 && ctx.Err() == nil {
+			time.Sleep(time.Millisecond)
+		}
+		giveUp()
+	}()
+	r := p.mailer().Send(ctx, mailing.Call{Organization: "river", From: from, Mails: []mailing.Mail{{To: "a@example.com", Tag: "a", Data: []byte(data)}}})
 	if r[0].Fault != mailing.Unknown {
 		t.Errorf("%+v", r)
 	}

@@ -142,9 +142,12 @@ func dueOrder(s *suite) {
 		if err != nil {
 			s.Fatalf("Due: %v", err)
 		}
-		inOrder := slices.IsSortedFunc(items, func(a, b store.Item) int { return int(a.Due - b.Due) })
-		if len(items) != n || !inOrder {
-			s.Errorf("limit %d: %d items, in order: %t", n, len(items), inOrder)
+		var got, first []int64
+		for i, item := range items {
+			got, first = append(got, item.Due), append(first, want[i].Due)
+		}
+		if diff := gocmp.Diff(first, got); diff != "" || len(items) != n {
+			s.Errorf("limit %d: %d items, not the first (-want +got):\n%s", n, len(items), diff)
 		}
 	}
 }
