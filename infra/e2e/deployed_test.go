@@ -103,6 +103,23 @@ var built = sync.OnceValues(func() (string, error) {
 	return folder, deployed.Build(context.Background(), "../..", folder)
 })
 
+// binaries is the folder of the built functions, for a test that starts them.
+func binaries(t testing.TB) string {
+	t.Helper()
+	if here := runtime.GOOS + "/" + runtime.GOARCH; here != "linux/amd64" {
+		const needs = "the functions are built for Linux on x86_64: run this there, in a container say"
+		if os.Getenv("CI") == "true" {
+			t.Fatal(needs)
+		}
+		t.Skip(needs)
+	}
+	folder, err := built()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return folder
+}
+
 // deploy starts a deployed system under a name of its own, which stops at the
 // end of the test.
 func deploy(t testing.TB, stack string, edit func(*deployed.Config)) *deployed.System {
@@ -112,10 +129,8 @@ func deploy(t testing.TB, stack string, edit func(*deployed.Config)) *deployed.S
 		// What goes wrong there belongs into the output of a failed run.
 		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})),
 	}
+	c.Build = binaries(t)
 	var err error
-	if c.Build, err = built(); err != nil {
-		t.Fatal(err)
-	}
 	if c.Template, err = os.ReadFile("../../template.yaml"); err != nil {
 		t.Fatal(err)
 	}
@@ -127,6 +142,7 @@ func deploy(t testing.TB, stack string, edit func(*deployed.Config)) *deployed.S
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
+		allowed(t, s)
 		if t.Failed() {
 			t.Log("what the functions said of it last:\n", lastWords(s))
 		}
@@ -155,15 +171,14 @@ func lastWords(s *deployed.System) string {
 func TestDeployed(t *testing.T) {
 	begun := time.Now()
 	s := deploy(t, "", nil)
+	contend(s)
 	t.Logf("built and started in %.1f s", time.Since(begun).Seconds())
 
 	var mu sync.Mutex
-	ran, others := map[string]bool{}, 0
+	ran, systems := map[string]bool{}, []*deployed.System{s}
 	homes.Store(t.Name(), home(func(j testing.TB, edit func(*system.Config)) string {
 		mu.Lock()
 		ran[j.Name()] = true
-		others++
-		number := others
 		mu.Unlock()
 		if edit == nil {
 			return s.Address
@@ -174,7 +189,11 @@ func TestDeployed(t *testing.T) {
 		if local.Mail = (mailservice.Options{}); !reflect.DeepEqual(local, system.Config{}) {
 			j.Fatalf("a journey asks for a system that cannot be deployed: %+v", local)
 		}
-		return deploy(j, fmt.Sprintf("memberkey%d", number), func(c *deployed.Config) { c.Mail = mail }).Address
+		other := deploy(j, "memberkey"+unique(), func(c *deployed.Config) { c.Mail = mail })
+		mu.Lock()
+		defer mu.Unlock()
+		systems = append(systems, other)
+		return other.Address
 	}))
 	defer homes.Delete(t.Name())
 	begun = time.Now()
@@ -197,7 +216,7 @@ func TestDeployed(t *testing.T) {
 		t.Errorf("journeys that did not run here (-listed +ran):\n%s", diff)
 	}
 
-	t.Run("permissions", func(t *testing.T) { permitted(t, s) })
+	t.Run("permissions", func(t *testing.T) { permitted(t, systems...) })
 
 	events, processes, failed := 0, 0, 0
 	for _, f := range s.Functions {
@@ -312,10 +331,7 @@ func TestDeployedKilled(t *testing.T) {
 // A variable that is missing or wrong ends the function at its start, and one
 // line names all of them, without their values.
 func TestDeployedEnvironment(t *testing.T) {
-	folder, err := built()
-	if err != nil {
-		t.Fatal(err)
-	}
+	folder := binaries(t)
 	text, err := os.ReadFile("../../template.yaml")
 	if err != nil {
 		t.Fatal(err)

@@ -3,6 +3,7 @@ package dynamo_test
 import (
 	"context"
 	"crypto/rand"
+	"net/http"
 	"os"
 	"testing"
 
@@ -17,10 +18,17 @@ import (
 	"github.com/memberkey/memberkey/shared/store/storetest"
 )
 
+// connections are kept for all racers. No attempt is given up, as those of
+// [dynamo.NewClient]'s own client are after some seconds: a stand-in may be that
+// slow on a machine that does much else.
+var connections = &http.Transport{MaxIdleConnsPerHost: 64}
+
 // clientOf speaks to a stand-in; those check no signatures.
-func clientOf(endpoint string) *dynamodb.Client {
+func clientOf(endpoint string) *dynamodb.Client { return clientBy(connections, endpoint) }
+
+func clientBy(transport http.RoundTripper, endpoint string) *dynamodb.Client {
 	return dynamo.NewClient(aws.Config{
-		Region: "eu-central-1", BaseEndpoint: &endpoint,
+		Region: "eu-central-1", BaseEndpoint: &endpoint, HTTPClient: &http.Client{Transport: transport},
 		Credentials: credentials.NewStaticCredentialsProvider("key", "secret", ""),
 	})
 }

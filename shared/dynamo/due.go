@@ -56,9 +56,6 @@ func (db *DB) Due(ctx context.Context, table store.Table, until int64, limit int
 	if err != nil {
 		return nil, err
 	}
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
 	var entries []dueEntry
 	for shard := range dueShards {
 		of, err := db.dueIn(ctx, table, name, shard, until, limit)

@@ -103,9 +103,6 @@ func (db *DB) Get(ctx context.Context, key store.Key) (*store.Item, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
 	out, err := db.client.GetItem(ctx, &dynamodb.GetItemInput{TableName: &name, Key: keyAttributes(key), ConsistentRead: aws.Bool(true)})
 	if err != nil {
 		return nil, fault(ctx, "GetItem", key.Table, err)
@@ -145,7 +142,7 @@ func (db *DB) GetMany(ctx context.Context, keys []store.Key) ([]*store.Item, err
 		places[key] = append(places[key], i)
 	}
 	if err := ctx.Err(); err != nil {
-		return nil, err
+		return nil, err // also where there is nothing to ask
 	}
 	items := make([]*store.Item, len(keys))
 	for try := 0; len(left) > 0; {

@@ -450,6 +450,28 @@ func TestEndedWhileWaiting(t *testing.T) {
 	}
 }
 
+// A context that has ended is an error of every call, of those too that would
+// ask nothing, and nothing is asked.
+func TestEndedBefore(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	db, w := scripted(t, inOrder(reply{body: `{}`}))
+	errs := map[string]error{"Commit of nothing": db.Commit(ctx, nil, nil)}
+	_, errs["GetMany of nothing"] = db.GetMany(ctx, nil)
+	_, _, errs["Query of nothing"] = db.Query(ctx, store.Range{Table: store.Profiles, Partition: "acme", Prefix: "b", After: "c"})
+	for name, call := range calls {
+		errs[name] = call.run(ctx, db)
+	}
+	for what, err := range errs {
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if len(w.asked) != 0 {
+		t.Errorf("asked %q", w.ops())
+	}
+}
+
 func cancelled(codes ...string) string {
 	var reasons []string
 	for _, code := range codes {

@@ -11,10 +11,6 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-
 	"github.com/memberkey/memberkey/infra/tools"
 	"github.com/memberkey/memberkey/shared/dynamo"
 	"github.com/memberkey/memberkey/shared/store"
@@ -30,7 +26,7 @@ type losing struct {
 }
 
 func (l *losing) RoundTrip(r *http.Request) (*http.Response, error) {
-	answer, err := http.DefaultTransport.RoundTrip(r)
+	answer, err := connections.RoundTrip(r)
 	_, op, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
 	if err != nil || op != "PutItem" && op != "TransactWriteItems" {
 		return answer, err
@@ -48,20 +44,12 @@ func (l *losing) RoundTrip(r *http.Request) (*http.Response, error) {
 	return nil, errors.Join(&net.OpError{Op: "read", Err: syscall.ECONNRESET}, err, answer.Body.Close())
 }
 
-func losingClient(endpoint string) (*dynamodb.Client, *losing) {
-	l := &losing{seen: map[string]bool{}}
-	return dynamo.NewClient(aws.Config{
-		Region: "eu-central-1", BaseEndpoint: &endpoint, HTTPClient: &http.Client{Transport: l},
-		Credentials: credentials.NewStaticCredentialsProvider("key", "secret", ""),
-	}), l
-}
-
 // TestEveryAnswerLost: the contract and the races hold where the first answer
 // to every single write is lost after it was taken.
 func TestEveryAnswerLost(t *testing.T) {
 	endpoint := tools.DynamoDBLocal(t)
-	client, l := losingClient(endpoint)
-	db := dynamo.Open(client, tablesOf(t, clientOf(endpoint)))
+	l := &losing{seen: map[string]bool{}}
+	db := dynamo.Open(clientBy(l, endpoint), tablesOf(t, clientOf(endpoint)))
 	storetest.RunSmall(t, func(*testing.T) store.DB { return db })
 	storetest.Races(t, func(*testing.T) store.DB { return db })
 	if n := l.lost.Load(); n < 200 {
@@ -102,10 +90,7 @@ func TestRepetitionUndoesNothing(t *testing.T) {
 					t.Error(err)
 				}
 			}}
-			db := dynamo.Open(dynamo.NewClient(aws.Config{
-				Region: "eu-central-1", BaseEndpoint: &endpoint, HTTPClient: &http.Client{Transport: between},
-				Credentials: credentials.NewStaticCredentialsProvider("key", "secret", ""),
-			}), names)
+			db := dynamo.Open(clientBy(between, endpoint), names)
 			var checks []store.Check
 			if mine.check {
 				checks = []store.Check{{Key: key, Rev: first.Rev}}
@@ -133,7 +118,7 @@ type interrupting struct {
 }
 
 func (i *interrupting) RoundTrip(r *http.Request) (*http.Response, error) {
-	answer, err := http.DefaultTransport.RoundTrip(r)
+	answer, err := connections.RoundTrip(r)
 	lost := false
 	i.once.Do(func() { lost = true; i.between() })
 	if lost && err == nil {

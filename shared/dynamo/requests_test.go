@@ -29,7 +29,7 @@ func TestNewClient(t *testing.T) {
 		}
 	}
 	// Nothing else bounds an attempt whose answer never comes.
-	if client, ok := o.HTTPClient.(*awshttp.BuildableClient); !ok || client.GetTimeout() != 3*time.Second {
+	if client, ok := o.HTTPClient.(*awshttp.BuildableClient); !ok || client.GetTimeout() != 5*time.Second {
 		t.Errorf("%T", o.HTTPClient)
 	}
 }

@@ -32,9 +32,10 @@ const (
 	firstWait = 25 * time.Millisecond
 	longWait  = time.Second
 
-	// answerWithin is for one attempt. DynamoDB answers within milliseconds; one
-	// that takes seconds is lost, and another attempt is a better use of them.
-	answerWithin = 3 * time.Second
+	// answerWithin is for one attempt. DynamoDB answers within milliseconds; an
+	// answer that takes seconds is lost, and another attempt is a better use of
+	// them.
+	answerWithin = 5 * time.Second
 )
 
 // errThrottled is a load that DynamoDB does not take, after all tries: 503.

@@ -88,7 +88,7 @@ func (b *Batch) since(before Tally) Tally {
 // readings of a batch.
 func (b *Batch) same(o *Batch) bool {
 	return b.State == o.State && b.Fence == o.Fence && b.At.Equal(o.At) && slices.EqualFunc(b.Entries, o.Entries, func(x, y Entry) bool {
-		return x.Attempts == y.Attempts && x.At.Equal(y.At) && slices.Equal(x.Recipients, y.Recipients)
+		return x.sameAttempt(&y) && slices.Equal(x.Recipients, y.Recipients)
 	})
 }
 

@@ -100,6 +100,8 @@ type worker struct {
 
 	looked    time.Time // when the mailing was read
 	allowance int       // mails whose pace is reserved
+	turn      time.Time // when the next of them may go
+	pace      Pace      // as it was when it was reserved
 	paceRead  time.Time
 	unpaced   bool
 
@@ -201,56 +203,72 @@ func (w *worker) nextBatch(ctx context.Context) (*Batch, error) {
 
 func (w *worker) unread(b *Batch) { w.queue = append([]*Batch{b}, w.queue...) }
 
-// reserve takes the pace for n mails, some batches ahead; wait is what must
-// pass before they may go.
+// ahead is how much of its share of the pace a lane reserves at once: each lane
+// writes the shared record once in so long, not once a batch.
+const ahead = 8 * time.Second
+
+// reserve takes the pace for n mails; wait is what must pass before they may
+// go. A lane reserves some batches ahead, and spreads them over the time that
+// it reserved.
 func (w *worker) reserve(ctx context.Context, n int, patience time.Duration) (wait time.Duration, err error) {
 	now := w.Now()
 	if w.unpaced && now.Sub(w.paceRead) < time.Second {
 		return 0, nil
 	}
 	if w.allowance >= n {
-		w.allowance -= n
-		return 0, nil
+		if wait = max(0, w.turn.Sub(now)); wait <= patience {
+			w.allowance -= n
+			w.turn = now.Add(wait + w.pace.span(n))
+		}
+		return wait, nil
 	}
-	p, err := w.Store.Pace(ctx)
-	if err != nil {
-		return 0, err
-	}
-	w.paceRead = now
-	if !p.ReadAt.IsZero() && !p.Enabled {
-		w.halted = true
-		return 0, w.stopMailing(ctx, Paused, p.Reason)
-	}
-	rate := p.BulkRate()
-	if w.unpaced = rate == 0 && p.DailyQuota <= 0; w.unpaced {
-		return 0, nil
-	}
-	if !p.room(n) {
-		w.halted = true
-		return 0, w.stopMailing(ctx, WaitingQuota, "daily_quota")
-	}
-	// About a second of this lane's share, so that the shared record is
-	// written once a second and lane, not once a batch.
-	take := n
-	if w.lane != nil {
-		take = max(n, int(rate)/max(1, w.mailing.Freeze.Lanes))
-	}
-	err = w.Store.Update(ctx, func(tx Tx) error {
-		p, err := tx.Pace()
-		if err != nil {
+	var p *Pace
+	var take int
+	err = w.Store.Update(ctx, func(tx Tx) (err error) {
+		take, wait = 0, 0
+		if p, err = tx.Pace(); err != nil || p.halted() || p.unlimited() || !p.room(n) {
 			return err
 		}
 		if wait = p.wait(w.Now()); wait > patience {
 			return nil // whoever comes back later reserves then: time kept for nobody is lost
 		}
+		take = n
+		if more := w.ahead(p, n); p.room(more) {
+			take = more
+		}
 		p.reserve(w.Now(), take)
 		tx.PutPace(p)
 		return nil
 	})
-	if err == nil && wait <= patience {
-		w.allowance += take - n
+	if err != nil {
+		return 0, err
 	}
-	return wait, err
+	w.pace, w.paceRead, w.unpaced = *p, now, p.unlimited()
+	switch {
+	case p.halted():
+		w.halted = true
+		return 0, w.stopMailing(ctx, Paused, p.Reason)
+	case take == 0 && !w.unpaced && wait == 0:
+		w.halted = true
+		return 0, w.stopMailing(ctx, WaitingQuota, "daily_quota")
+	case take > 0:
+		w.allowance += take - n
+		w.turn = now.Add(wait + p.span(n))
+	}
+	return wait, nil
+}
+
+// ahead is how many mails to reserve where n are to go: whole batches.
+func (w *worker) ahead(p *Pace, n int) int {
+	switch rate := p.BulkRate(); {
+	case w.lane == nil || n == 0:
+		return n // one mail, or what is left of a batch
+	case rate == 0:
+		return 4 * n // only the day's quota is counted
+	default:
+		share := int(rate*ahead.Seconds()) / max(1, w.mailing.Freeze.Lanes)
+		return max(n, share/n*n)
+	}
 }
 
 // giveBack returns the pace that was reserved ahead and not used.
@@ -278,10 +296,12 @@ func (w *worker) giveBack(ctx context.Context) {
 func (w *worker) commit(ctx context.Context, next *outgoing) error {
 	now := w.Now()
 	var lost bool
+	var seen *Mailing
 	err := w.Store.Update(ctx, func(tx Tx) error {
 		lost = false
 		if w.sent != nil {
-			if err := tx.PrefetchBatch(*w.sent.batch); err != nil {
+			var err error
+			if seen, err = tx.PrefetchBatchOf(*w.sent.batch); err != nil {
 				return err
 			}
 		}
@@ -328,6 +348,9 @@ func (w *worker) commit(ctx context.Context, next *outgoing) error {
 		tx.PutLane(l, due)
 		return nil
 	})
+	if seen != nil {
+		w.mailing, w.looked = seen, now
+	}
 	if err == nil {
 		w.sent, w.result = nil, nil
 		if lost {

@@ -57,6 +57,12 @@ func (p *Pace) room(n int) bool {
 	return left < 0 || left >= float64(n)
 }
 
+// halted says that the account sends nothing now.
+func (p *Pace) halted() bool { return !p.ReadAt.IsZero() && !p.Enabled }
+
+// unlimited says that there is neither a rate nor a quota to keep to.
+func (p *Pace) unlimited() bool { return p.BulkRate() == 0 && p.DailyQuota <= 0 }
+
 // wait is how long it takes until the next mails may go.
 func (p *Pace) wait(now time.Time) time.Duration {
 	if p.BulkRate() == 0 {

@@ -69,6 +69,10 @@ type Tx interface {
 	Batch(name Batch) (*Batch, error)
 	// PrefetchBatch reads a batch and its lane at once; both will be asked for.
 	PrefetchBatch(name Batch) error
+	// PrefetchBatchOf is the same for a batch of a mailing, and looks at that
+	// mailing on the way, nil where there is none: nothing that is written hangs
+	// on it.
+	PrefetchBatchOf(name Batch) (*Mailing, error)
 	PutBatch(b *Batch, due time.Time)
 	// PutOutcome stores a batch of which events changed outcomes alone: when
 	// it is due stays, unless it is finished.

@@ -321,3 +321,51 @@ func TestSweepCountsTheUncertain(t *testing.T) {
 		t.Errorf("%d are uncertain once all is done", counted)
 	}
 }
+
+// meanwhile lets something happen while the first call is under way.
+type meanwhile struct {
+	mailing.Mailer
+	do func()
+}
+
+func (m *meanwhile) Send(ctx context.Context, call mailing.Call) []mailing.Receipt {
+	receipts := m.Mailer.Send(ctx, call)
+	if do := m.do; do != nil {
+		m.do = nil
+		do()
+	}
+	return receipts
+}
+
+// TestTwoAtOneBatch: whoever works another entry of a batch at the same time
+// takes nobody's outcome away, or that entry would be mailed once more (H15).
+func TestTwoAtOneBatch(t *testing.T) {
+	ctx := context.Background()
+	w := newWorld(t, 1)
+	w.office.silent = true // no event tells what became of a mail
+	w.put(person("1", "a@example.org"), person("2", "b@example.org"))
+	w.office.fails, w.office.faults = 1, []mailing.Fault{mailing.Unknown}
+	id := w.send(profile.Filter{})
+	w.drain()
+	w.office.fails, w.office.faults = 0, nil
+	before := len(w.office.sent)
+	w.clock = w.clock.Add(timing.Grace + time.Second)
+	bell := mailing.Bell{V: 1, Kind: mailing.RingBatch, Organization: org, Mailing: id, Generation: 1}
+	w.delivery.Mailer = &meanwhile{Mailer: w.office, do: func() {
+		if err := w.delivery.Ring(ctx, bell); err != nil {
+			t.Error(err)
+		}
+	}}
+	if err := w.delivery.Ring(ctx, bell); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range []profile.ID{"1", "2"} {
+		if got, reason := w.outcome(id, p); got != mailing.Sent {
+			t.Errorf("profile %s is %s (%s)", p, got, reason)
+		}
+	}
+	w.settle(id)
+	if again := len(w.office.sent) - before; again != 2 {
+		t.Errorf("%d mails went once more, not one to each", again)
+	}
+}

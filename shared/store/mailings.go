@@ -206,6 +206,23 @@ func (tx *Tx) PrefetchBatch(name mailing.Batch) error {
 	return tx.prefetch(keys)
 }
 
+// PrefetchBatchOf is PrefetchBatch for a batch of a mailing, and brings the
+// mailing along in the same request: to be looked at, for nothing that is
+// written may hang on an item which all lanes share. It is nil where there is none.
+func (tx *Tx) PrefetchBatchOf(name mailing.Batch) (*mailing.Mailing, error) {
+	keys := []Key{batchKey(&name), laneKey(name.Organization, name.Mailing, name.Generation, name.Lane), mailingKey(name.Organization, name.Mailing)}
+	items, err := tx.db.GetMany(tx.ctx, keys)
+	if err != nil {
+		return nil, err
+	}
+	for i, key := range keys[:2] {
+		if _, seen := tx.reads[key]; !seen {
+			tx.reads[key] = items[i]
+		}
+	}
+	return read[mailing.Mailing](items[2])
+}
+
 // PutBatch stores a batch; due is when the sweep should look at it, zero for
 // never. Once worked it is kept for [Kept].
 func (tx *Tx) PutBatch(b *mailing.Batch, due time.Time) {

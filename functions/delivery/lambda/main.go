@@ -21,7 +21,6 @@ type environment struct {
 	Profiles         string        `env:"PROFILES_TABLE"`
 	Links            string        `env:"LINKS_TABLE"`
 	Mailings         string        `env:"MAILINGS_TABLE"`
-	Single           string        `env:"SINGLE_QUEUE,url"`
 	Bulk             string        `env:"BULK_QUEUE,url"`
 	ConfigurationSet string        `env:"CONFIGURATION_SET"`
 	Lease            time.Duration `env:"LEASE"`
@@ -37,7 +36,8 @@ func main() {
 			store.Links:    e.Links,
 			store.Mailings: e.Mailings,
 		})
-		bells := sqs.NewBells(cfg, sqs.Queues{mailing.SingleQueue: e.Single, mailing.BulkQueue: e.Bulk})
+		// It rings lanes only: for a single mail that must wait, the sweep rings.
+		bells := sqs.NewBells(cfg, sqs.Queues{mailing.BulkQueue: e.Bulk})
 		base := functions.NewBase(db, bells, mailing.Timing{Lease: e.Lease, Grace: e.Grace, Budget: e.Budget, Again: e.Again}, log)
 		return delivery.New(base, ses.New(cfg, e.ConfigurationSet)).Handle
 	})

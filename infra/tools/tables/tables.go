@@ -36,7 +36,8 @@ func Create(ctx context.Context, client Client, template []byte, prefix string) 
 	names := make(map[store.Table]string, len(all))
 	for table, properties := range all {
 		in := properties.input(prefix + string(table))
-		if _, err := client.CreateTable(ctx, in); err != nil {
+		var there *types.ResourceInUseException // by an earlier attempt of the client, whose answer was lost
+		if _, err := client.CreateTable(ctx, in); err != nil && !errors.As(err, &there) {
 			return nil, fmt.Errorf("tables: making %s: %w", *in.TableName, err)
 		}
 		names[table] = *in.TableName
