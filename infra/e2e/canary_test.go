@@ -85,7 +85,8 @@ func TestCanaryOnWhatIsDeployed(t *testing.T) {
 		if strings.HasPrefix(kind.Operation, "SendMessage") {
 			mu.Lock()
 			defer mu.Unlock()
-			sent.Write(append(body, '\n'))
+			sent.Write(body)
+			sent.WriteByte('\n')
 			bells++
 		}
 		return nil
@@ -107,11 +108,11 @@ func TestCanaryOnWhatIsDeployed(t *testing.T) {
 		}
 	}
 	mu.Lock()
-	places[messages] = sent.Bytes()
-	mu.Unlock()
+	places[messages] = bytes.Clone(sent.Bytes())
 	if bells < 10 {
 		t.Errorf("%d messages were sent", bells)
 	}
+	mu.Unlock()
 	places[deadLetters] = c.buried(t, w, s)
 	c.search(t, places)
 
