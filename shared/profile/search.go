@@ -32,8 +32,10 @@ const (
 	maxKeyText = 200
 	// maxQuery bounds what is typed into the search field, in characters.
 	maxQuery = 200
-	// MaxSearchReads bounds the rows that one call of [Query.Run] reads.
-	MaxSearchReads = 200
+	// MaxSearchReads bounds the rows that one call of [Query.Run] reads. A store
+	// reads one more each time it is asked, to know whether more follow; with
+	// those it stays below 200.
+	MaxSearchReads = 195
 	// MaxSearchPage is the longest page of hits.
 	MaxSearchPage = 100
 )
