@@ -5,7 +5,7 @@
 // No page here has a form token that could run out: a POST from another site
 // is refused by where it comes from (httpapi.Page), by the organization's
 // configured address. No page takes an address to go on to, so none can be led
-// elsewhere (identity.md A19).
+// elsewhere (A19).
 package signin
 
 import (

@@ -9,8 +9,9 @@ import (
 	"testing"
 )
 
-// This file follows single logins through the rows of domain.md that go beyond
-// the seed article: P (others have it), N (nobody has it), V (the vendor's).
+// This file follows single logins through the rows of infra/requirements.md that
+// go beyond the seed article: P (others have it), N (nobody has it), V (the
+// vendor's).
 
 // P1: "Login status per profile: none / invited / link expired / active /
 // disabled, with last invite, password set at, last login." P2: "Filter list by

@@ -8,6 +8,7 @@ STACK=memberkey-${1:?say which environment: dev, staging or prod}
 AWS_REGION=$(sed -n "/^\[$1\.deploy\./,/^\$/s/^region = \"\(.*\)\"/\1/p" samconfig.toml)
 AWS_PAGER=''
 export AWS_REGION AWS_PAGER
+test -n "$AWS_REGION" || echo "no environment $1 in samconfig.toml; or this is not the project's folder" >&2
 
 # id ProfilesFunction: the name that a resource of template.yaml has in AWS.
 id() { aws cloudformation describe-stack-resource --stack-name "$STACK" --logical-resource-id "$1" --query StackResourceDetail.PhysicalResourceId --output text; }
@@ -55,10 +56,12 @@ peek() {
 		--query 'Messages[].[Attributes.SentTimestamp,Body]' --output text
 }
 
-# redrive FanoutDeadLetters: all of them go back to the queue that they came from.
-redrive() {
-	aws sqs start-message-move-task --source-arn "$(aws sqs get-queue-attributes --queue-url "$(id "$1")" --attribute-names QueueArn --query Attributes.QueueArn --output text)"
-}
+# arn FanoutQueue: a queue's ARN.
+arn() { aws sqs get-queue-attributes --queue-url "$(id "$1")" --attribute-names QueueArn --query Attributes.QueueArn --output text; }
+
+# redrive FanoutDeadLetters: all of them go to FanoutQueue. It is named because
+# of what SNS could not deliver: of that, SQS does not know where it came from.
+redrive() { aws sqs start-message-move-task --source-arn "$(arn "$1")" --destination-arn "$(arn "${1%DeadLetters}Queue")"; }
 
 # sources DeliveryFunction: the queues that feed a function, and whether they do.
 sources() { aws lambda list-event-source-mappings --function-name "$(id "$1"):live" --query 'EventSourceMappings[].[UUID,State,EventSourceArn]' --output text; }

@@ -15,7 +15,7 @@ import (
 	"github.com/memberkey/memberkey/infra/tools"
 )
 
-// maxBinary is the design's limit of a function's program (section 4), in bytes.
+// maxBinary is the design's limit of a function's program, in bytes.
 const maxBinary = 12_000_000
 
 // Two checkouts in different folders give the same bytes: only what has changed

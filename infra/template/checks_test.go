@@ -379,12 +379,14 @@ func checkAlarms(s *stack, wrong func(string, ...any)) {
 			wrong("%sErrors does not look at the 5xx answers", stem)
 		}
 	}
+	// Seconds: a member waits for the first two, staff for the others.
+	ages := map[string]int{"SingleQueue": 300, "FanoutQueue": 600, "EventsQueue": 900, "BulkQueue": 3600}
 	for id, q := range s.Queues {
 		if q.DeadLetters == "" {
 			continue
 		}
 		page := template.Stem(id) + ".md#"
-		want[id+"Age"] = alarm{"AWS/SQS ApproximateAgeOfOldestMessage", "QueueName", q.Name, s.at(id+"Age", "Threshold"), page + "age"}
+		want[id+"Age"] = alarm{"AWS/SQS ApproximateAgeOfOldestMessage", "QueueName", q.Name, ages[id], page + "age"}
 		want[id+"DeadLetters"] = alarm{"AWS/SQS ApproximateNumberOfMessagesVisible", "QueueName", s.Queues[q.DeadLetters].Name, 0, page + "dead-letters"}
 	}
 	for _, id := range s.of("AWS::CloudWatch::Alarm") {
@@ -406,6 +408,9 @@ func checkAlarms(s *stack, wrong func(string, ...any)) {
 		}
 		if above := s.text(id, "ComparisonOperator"); above != "GreaterThanThreshold" && above != "GreaterThanOrEqualToThreshold" {
 			wrong("%s: %s", id, above)
+		}
+		if periods, ok := s.at(id, "EvaluationPeriods").(int); !ok || periods < 1 || periods > 6 {
+			wrong("%s rings after %v periods; want 1 to 6", id, s.at(id, "EvaluationPeriods"))
 		}
 		if s.text(id, "TreatMissingData") != "notBreaching" {
 			wrong("%s rings where nothing is measured", id)

@@ -56,6 +56,8 @@ func TestEveryCheckCanFail(t *testing.T) {
 		{"an alarm that nobody asked for", checkAlarms, `  BounceRate:\n`, "  BouncedRate:\n"},
 		{"an alarm that looks elsewhere", checkAlarms, `(?s)(  SigninDuration:.*?Value: !Ref )SigninFunction`, `${1}ResetsFunction`},
 		{"an alarm that rings too late", checkAlarms, `Threshold: 0.02`, `Threshold: 0.2`},
+		{"a queue in which members may wait for a day", checkAlarms, `Threshold: 300\n`, "Threshold: 86400\n"},
+		{"an alarm that rings tomorrow", checkAlarms, `EvaluationPeriods: 6\n`, "EvaluationPeriods: 288\n"},
 		{"an alarm without a page", checkAlarms, ` Runbook: infra/runbooks/api.md#server-errors`, ``},
 		{"an alarm that tells nobody", checkAlarms, `      AlarmActions: .*\n`, ``},
 		{"an alarm that rings at night for nothing", checkAlarms, `TreatMissingData: notBreaching`, `TreatMissingData: breaching`},

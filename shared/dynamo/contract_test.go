@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
+	"github.com/memberkey/memberkey/infra/template"
 	"github.com/memberkey/memberkey/infra/tools"
 	"github.com/memberkey/memberkey/infra/tools/tables"
 	"github.com/memberkey/memberkey/shared/dynamo"
@@ -36,11 +37,16 @@ func clientBy(transport http.RoundTripper, endpoint string) *dynamodb.Client {
 // tablesOf makes new tables, as template.yaml describes them.
 func tablesOf(t testing.TB, client *dynamodb.Client) map[store.Table]string {
 	t.Helper()
-	template, err := os.ReadFile("../../template.yaml")
+	text, err := os.ReadFile("../../template.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	names, err := tables.Create(context.Background(), client, template, rand.Text()+"-")
+	stack, err := template.Read(text, template.Example())
+	if err != nil {
+		t.Fatal(err)
+	}
+	prefix := rand.Text()
+	names, err := tables.Create(context.Background(), client, stack, func(t template.Table) string { return prefix + "-" + t.LogicalID })
 	if err != nil {
 		t.Fatal(err)
 	}

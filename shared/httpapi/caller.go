@@ -30,6 +30,14 @@ func (k *call) caller() (Caller, error) {
 		return Caller{}, problem.New(problem.Unauthenticated, "unauthenticated", "", "Sign in and send the access token.")
 	}
 	claims := a.JWT.Claims
+	// API Gateway takes an ID token of the same client for an access token: the
+	// audience of the one is the client of the other. An ID token is for the
+	// client alone and gets about more freely, so it opens nothing (ASVS 9.2.2).
+	// Cognito says in token_use which one it is, Keycloak in typ; at_hash is in
+	// no access token (OpenID Connect Core 1.0 §2).
+	if use := claims["token_use"]; use != "" && use != "access" || claims["typ"] == "ID" || claims["at_hash"] != "" {
+		return Caller{}, problem.New(problem.Unauthenticated, "unauthenticated", "", "Sign in and send the access token, not the ID token.")
+	}
 	c := Caller{
 		Subject:   claims["sub"],
 		IP:        k.event.RequestContext.HTTP.SourceIP,

@@ -330,8 +330,19 @@ func TestCallerFromClaims(t *testing.T) {
 		}
 	}
 	for name, change := range map[string]func(*request){
+		"Cognito":  claims(map[string]string{"sub": "s-1", "token_use": "access", "client_id": "client", "cognito:groups": "[acme:viewer]"}),
+		"Keycloak": claims(map[string]string{"sub": "s-1", "typ": "Bearer", "aud": "client", "cognito:groups": "[acme:viewer]"}),
+	} {
+		if out, _ := serve(t, whoami, httpapi.Config{}, staffRequest("GET /x", change)); out.StatusCode != 200 {
+			t.Errorf("an access token of %s: %d %s", name, out.StatusCode, out.Body)
+		}
+	}
+	for name, change := range map[string]func(*request){
 		"no authorizer": func(e *request) { e.RequestContext.Authorizer = nil },
 		"no subject":    claims(map[string]string{"cognito:groups": "acme:administrator"}),
+		"ID token":      claims(map[string]string{"sub": "s-1", "token_use": "id", "aud": "client", "cognito:groups": "[acme:administrator]"}),
+		"typed as ID":   claims(map[string]string{"sub": "s-1", "typ": "ID", "cognito:groups": "[acme:administrator]"}),
+		"with at_hash":  claims(map[string]string{"sub": "s-1", "at_hash": "x", "cognito:groups": "[acme:administrator]"}),
 		"headers alone": func(e *request) {
 			e.RequestContext.Authorizer = nil
 			e.Headers["authorization"] = "Bearer x"

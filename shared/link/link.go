@@ -31,7 +31,7 @@ import (
 const Remembered = 180 * 24 * time.Hour
 
 // Purpose is why a link was made. It is part of what is hashed, so a link of
-// one purpose or organization never opens as another (identity.md A25).
+// one purpose or organization never opens as another (A25).
 type Purpose string
 
 const (

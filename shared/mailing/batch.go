@@ -114,8 +114,8 @@ func (b *Batch) clone() *Batch {
 	return &c
 }
 
-// rank orders outcomes: an event never takes back what a later one told
-// (mail.md 2.4). Events come in any order and more than once.
+// rank orders outcomes: an event never takes back what a later one told.
+// Events come in any order and more than once.
 var rank = map[Outcome]int{"": 0, Pending: 0, Uncertain: 0, Sent: 1, Failed: 2, Delivered: 3, Bounced: 4, Complained: 5}
 
 // Names of the tags that go with every mail and come back with its events.

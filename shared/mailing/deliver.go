@@ -127,7 +127,7 @@ func (d *Delivery) hand(ctx context.Context, out *outgoing, stopAt time.Time) []
 		}
 		receipts := d.Mailer.Send(ctx, call)
 		var again []int
-		throttled := false
+		throttled, stopped := false, ""
 		for n, i := range left {
 			receipt := Receipt{Fault: Unknown, Reason: "no_receipt"}
 			if len(receipts) == len(left) {
@@ -148,7 +148,12 @@ func (d *Delivery) hand(ctx context.Context, out *outgoing, stopAt time.Time) []
 				} else {
 					all[i].Fault = Rejected
 				}
+			case Misconfigured:
+				stopped = receipt.Reason
 			}
+		}
+		if stopped != "" {
+			d.Log.ErrorContext(ctx, "nobody can be mailed", "reason", stopped, "organization", call.Organization, "mailing", call.Mailing)
 		}
 		if throttled {
 			d.lowerPace(ctx)

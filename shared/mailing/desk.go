@@ -191,6 +191,9 @@ func (d *Desk) Get(ctx context.Context, org, id string) (*View, error) {
 
 // List lists mailings, newest first.
 func (d *Desk) List(ctx context.Context, org, cursor string, limit int) ([]*Mailing, string, error) {
+	if len(cursor) > maxCursor {
+		return nil, "", errCursor
+	}
 	return d.Store.Mailings(ctx, org, cursor, limit)
 }
 

@@ -146,7 +146,7 @@ func (e Event) apply(b *Batch, entry *Entry) (marks []mark) {
 		if e.marks() {
 			marks = append(marks, mark{b.owner(r.Profile), entry.Address, reason})
 		}
-		if rank[outcome] > rank[r.Outcome] {
+		if rank[outcome] > rank[r.Outcome] || outcome == Bounced && r.Outcome == Bounced && gravity[reason] > gravity[r.Reason] {
 			r.Outcome, r.Reason = outcome, ""
 			if outcome != Sent && outcome != Delivered {
 				r.Reason = reason
@@ -155,6 +155,10 @@ func (e Event) apply(b *Batch, entry *Entry) (marks []mark) {
 	}
 	return marks
 }
+
+// gravity orders reasons as rank does outcomes: which of two bounces came first
+// is chance, and so is it whether a complaint came before either.
+var gravity = map[string]int{BouncedForNow: 1, BouncedForGood: 2, OnSuppression: 3, ComplainedOf: 4}
 
 func (e Event) marks() bool {
 	return e.Type == EventComplaint || e.Type == EventBounced && (e.Permanent || e.OnList)
@@ -193,7 +197,7 @@ func (f *Feedback) mark(ctx context.Context, org string, m mark) error {
 			return err
 		}
 		address, err := username.Deliverable(p.Email)
-		if err != nil || address != m.address || p.Undeliverable != nil && p.Undeliverable.Reason == m.reason {
+		if err != nil || address != m.address || p.Undeliverable != nil && gravity[p.Undeliverable.Reason] >= gravity[m.reason] {
 			return nil
 		}
 		p.Undeliverable = &profile.Undeliverable{Reason: m.reason, At: f.Now().Truncate(time.Millisecond)}

@@ -71,6 +71,50 @@ func TestEventsInAnyOrder(t *testing.T) {
 	}
 }
 
+// TestEveryOrderOfEvents: the same events end in the same outcome, reason and
+// mark in each of their orders, each told twice.
+func TestEveryOrderOfEvents(t *testing.T) {
+	event := func(kind mailing.EventType) mailing.Event { return mailing.Event{Type: kind} }
+	hard, soft := mailing.Event{Type: mailing.EventBounced, Permanent: true}, event(mailing.EventBounced)
+	listed := mailing.Event{Type: mailing.EventBounced, OnList: true}
+	for name, test := range map[string]struct {
+		events [3]mailing.Event
+		want   string
+		mark   string
+	}{
+		"delayed, accepted, delivered":    {[3]mailing.Event{event(mailing.EventDelayed), event(mailing.EventAccepted), event(mailing.EventDelivered)}, "delivered ", ""},
+		"accepted and bounced twice":      {[3]mailing.Event{event(mailing.EventAccepted), soft, hard}, "bounced bounced", "bounced"},
+		"bounced in three ways":           {[3]mailing.Event{soft, hard, listed}, "bounced suppressed", "suppressed"},
+		"delivered, complained, bounced":  {[3]mailing.Event{event(mailing.EventDelivered), event(mailing.EventComplaint), hard}, "complained complained", "complained"},
+		"accepted, not rendered, delayed": {[3]mailing.Event{event(mailing.EventAccepted), event(mailing.EventUnmade), event(mailing.EventDelayed)}, "failed not_rendered", ""},
+	} {
+		for _, order := range [][3]int{{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}} {
+			w := newWorld(t, 1)
+			w.office.silent = true
+			w.put(person("1", "a@example.org"))
+			id := w.send(profile.Filter{})
+			w.drain()
+			for range 2 {
+				for _, i := range order {
+					e := test.events[i]
+					e.Organization, e.Tag = org, w.office.sent[0].Tag
+					if err := w.record(e); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			o, reason := w.outcome(id, "1")
+			if got := string(o) + " " + reason; got != test.want {
+				t.Errorf("%s, in the order %v: %s, want %s", name, order, got, test.want)
+			}
+			if got := w.profile("1").Undeliverable; (got == nil) != (test.mark == "") || got != nil && got.Reason != test.mark {
+				t.Errorf("%s, in the order %v: marked %+v, want %q", name, order, got, test.mark)
+			}
+			w.check(id)
+		}
+	}
+}
+
 // TestEventsOfNobody change nothing and are no error: tags that somebody made
 // up, entries that are not there, other organizations.
 func TestEventsOfNobody(t *testing.T) {

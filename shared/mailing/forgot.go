@@ -28,7 +28,7 @@ type Forgot struct {
 }
 
 // Asked is when a mailbox asked lately; it bounds how much mail strangers can
-// make somebody get (identity.md A12). The mailbox itself is not stored.
+// make somebody get (A12). The mailbox itself is not stored.
 type Asked struct {
 	At []time.Time `json:"at"`
 }

@@ -20,7 +20,7 @@ type Call struct {
 	Mails        []Mail
 }
 
-// Fault is what became of one mail at hand-over (mail.md 2.3).
+// Fault is what became of one mail at hand-over.
 type Fault int
 
 const (

@@ -178,13 +178,22 @@ func (p listPlace) cursor() string {
 	return fmt.Sprintf("s/%d/%d/%s", p.generation, p.offset, p.stretch)
 }
 
+// maxCursor is longer than every cursor of ours, the longest of which names a
+// mailbox and a profile; no driver could look up what is much longer.
+const maxCursor = 512
+
+var errCursor = problem.New(problem.Invalid, "cursor_invalid", "cursor", "This cursor belongs to another list. Please begin again.")
+
 // parsePlace reads a cursor back. It is input from anybody; all it can do is
 // choose where in this very mailing to begin.
 func parsePlace(cursor string, generation int) (p listPlace, err error) {
-	bad := problem.New(problem.Invalid, "cursor_invalid", "cursor", "This cursor belongs to another list. Please begin again.")
+	bad := errCursor
 	p.generation = generation
 	if cursor == "" {
 		return p, nil
+	}
+	if len(cursor) > maxCursor {
+		return p, bad
 	}
 	kind, rest, _ := strings.Cut(cursor, "/")
 	numbers := 2

@@ -3,6 +3,8 @@ package mailing_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -169,8 +171,15 @@ func TestSetUpFault(t *testing.T) {
 	w.crowd(40)
 	id := w.send(profile.Filter{})
 	w.office.fails, w.office.faults = 0.9, []mailing.Fault{mailing.Misconfigured}
+	var said strings.Builder
+	quiet := w.delivery.Log
+	w.delivery.Log = slog.New(slog.NewTextHandler(&said, nil))
 	w.drain()
+	w.delivery.Log = quiet
 	m := w.mailing(id)
+	if !strings.Contains(said.String(), `level=ERROR msg="nobody can be mailed" reason=`) || strings.Contains(said.String(), "@") {
+		t.Errorf("the log says %q", said.String())
+	}
 	if m.State != mailing.Paused || m.PauseReason == "" {
 		t.Fatalf("%s (%s)", m.State, m.PauseReason)
 	}

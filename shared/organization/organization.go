@@ -49,7 +49,7 @@ type Settings struct {
 	KeepSignedInDays int `json:"keepSignedInDays"`
 }
 
-// Defaults are the settings of design section 3 for a new association.
+// Defaults are the settings of a new association.
 func Defaults(id, name string) Settings {
 	return Settings{
 		ID: id, Name: name, SenderName: name, TimeZone: "UTC",

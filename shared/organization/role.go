@@ -2,7 +2,7 @@ package organization
 
 import "slices"
 
-// Permission is one thing staff may do (domain.md N17). Permissions come from
+// Permission is one thing staff may do (N17). Permissions come from
 // this table alone, never from scopes of a token.
 type Permission string
 

@@ -6,7 +6,7 @@ import (
 )
 
 // AccessLevel is the association's rule of who may enter its portal
-// (domain.md V5).
+// (V5).
 type AccessLevel string
 
 const (

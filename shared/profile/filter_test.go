@@ -126,7 +126,7 @@ func TestFilterMatch(t *testing.T) {
 		"members":          {profile.Filter{Scope: "members"}, []profile.ID{"member", "disabled", "locked"}, profile.Needs{}},
 		"and related":      {profile.Filter{Scope: "members_and_related"}, []profile.ID{"member", "employee", "disabled", "locked"}, profile.Needs{Targets: true}},
 		"picked":           {profile.Filter{Profiles: []profile.ID{"company", "member", "gone"}}, []profile.ID{"member", "company"}, profile.Needs{}},
-		"everyone without": {profile.Filter{MayEnter: &yes, Login: "no_password"}, []profile.ID{"employee"}, profile.Needs{Targets: true}}, // domain.md N8
+		"everyone without": {profile.Filter{MayEnter: &yes, Login: "no_password"}, []profile.ID{"employee"}, profile.Needs{Targets: true}}, // N8
 	}
 	for name, tt := range tests {
 		if err := tt.filter.Validate(); err != nil {

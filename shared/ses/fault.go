@@ -47,7 +47,7 @@ type verdict struct {
 	inside  bool // it was refused for something in it: one mail of many, perhaps
 }
 
-// judge reads an error of a send (the table in mail.md 2.3).
+// judge reads an error of a send.
 func judge(err error, w *wire, from string) verdict {
 	var response *smithyhttp.ResponseError
 	status := 0

@@ -18,6 +18,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -44,6 +45,9 @@ type Mailer struct {
 	// bounce. Programs that send nothing leave it empty.
 	ConfigurationSet string
 	Timeout          time.Duration // of one request that sends; 0 is 30 s
+
+	mu      sync.Mutex
+	refused map[string]int // mails of a mailing that were refused in calls in a row
 }
 
 var (
@@ -110,22 +114,38 @@ func (m *Mailer) Send(ctx context.Context, call mailing.Call) []mailing.Receipt 
 			break
 		}
 	}
-	return unlikely(receipts)
+	return m.unlikely(call, receipts)
 }
 
-// unlikely takes it for the set-up's fault when SES refuses every mail of many:
+// unlikely takes it for the set-up's fault when SES refuses every mail of many,
+// in one call or, where a slow account has batches of one, in calls in a row:
 // that is an account that may not send to anybody yet, a sender that it does
 // not know, or a request that it does not understand, and must not count as
-// the failure of all recipients (mail.md 2.3).
-func unlikely(receipts []mailing.Receipt) []mailing.Receipt {
-	for _, r := range receipts {
+// the failure of all recipients (mail.md 2.3). After that it counts anew, so a
+// mailing that staff let go on gets past few that nobody can ever be sent.
+func (m *Mailer) unlikely(call mailing.Call, receipts []mailing.Receipt) []mailing.Receipt {
+	all := !slices.ContainsFunc(receipts, func(r mailing.Receipt) bool {
 		switch r.Reason {
 		case messageRejected, notVerified, badRequest, refused:
-		default:
-			return receipts
+			return false
 		}
+		return true
+	})
+	many := len(receipts)
+	if call.Mailing != "" && many > 0 {
+		name := call.Organization + " " + call.Mailing
+		m.mu.Lock()
+		if many += m.refused[name]; !all || many > few {
+			delete(m.refused, name)
+		} else {
+			if m.refused == nil {
+				m.refused = map[string]int{}
+			}
+			m.refused[name] = many
+		}
+		m.mu.Unlock()
 	}
-	if len(receipts) <= few {
+	if !all || many <= few {
 		return receipts
 	}
 	for i := range receipts {

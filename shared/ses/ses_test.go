@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -346,6 +347,41 @@ func TestEveryMailRefused(t *testing.T) {
 			if i < test.mails && r.Fault != test.want {
 				t.Errorf("%d %s and %d others: mail %d is %+v", test.mails, test.status, test.others, i, r)
 			}
+		}
+	}
+}
+
+// A sandbox sends one mail a second, so each mail of a mailing is a call of its
+// own there; a few that are refused in a row fail, the next stops the mailing.
+func TestMailsRefusedInARow(t *testing.T) {
+	var refusing atomic.Bool
+	s := serve(t, func(w http.ResponseWriter, p post) {
+		if refusing.Load() {
+			refuse(w, 400, "MessageRejected", "Email address is not verified. The following identities failed the check in region EU-CENTRAL-1: "+p.to[0])
+			return
+		}
+		take(w, p)
+	})
+	m := s.mailer()
+	send := func(in string) mailing.Fault {
+		call := callTo("ana@example.com")
+		call.Mailing = in
+		return m.Send(t.Context(), call)[0].Fault
+	}
+	for i, step := range []struct {
+		refuses bool
+		mailing string
+		want    mailing.Fault
+	}{
+		{true, "m1", mailing.Rejected}, {true, "m1", mailing.Rejected}, {false, "m1", mailing.Taken}, // not in a row
+		{true, "m1", mailing.Rejected}, {true, "m1", mailing.Rejected}, {true, "m2", mailing.Rejected}, {true, "m1", mailing.Rejected},
+		{true, "m1", mailing.Misconfigured},
+		{true, "m1", mailing.Rejected},                                                                                         // it was let go on: this may be the only one
+		{true, "", mailing.Rejected}, {true, "", mailing.Rejected}, {true, "", mailing.Rejected}, {true, "", mailing.Rejected}, // single mails have nothing in common
+	} {
+		refusing.Store(step.refuses)
+		if got := send(step.mailing); got != step.want {
+			t.Errorf("step %d: %v, want %v", i+1, got, step.want)
 		}
 	}
 }

@@ -43,7 +43,7 @@ func wait(failures int) time.Duration {
 // tells which. It is the whole defence against guessing in parallel: the
 // failure is stored, with the wait that it begins, before anything is hashed,
 // and a sign-in that succeeds takes it back. An attempt during a wait is not
-// counted, so that strangers cannot make the wait longer (identity.md A14, A15).
+// counted, so that strangers cannot make the wait longer (A14, A15).
 //
 // The error is Waiting or Locked, of the last key, or the store's: an attempt
 // that could not be counted is never hashed.

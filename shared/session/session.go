@@ -77,7 +77,7 @@ func (a *Attempts) Wait() credential.Wait {
 }
 
 // Device is a browser that signed in before; it has a counter of its own, so
-// that strangers who guess cannot lock the owner out (identity.md A15).
+// that strangers who guess cannot lock the owner out (A15).
 type Device struct {
 	Organization string     `json:"-"`
 	Hash         string     `json:"-"` // the store's key: hex SHA-256 of the cookie
@@ -196,7 +196,7 @@ func (s *Service) newToken() (Token, error) {
 }
 
 // hash is under which a token is stored. Purpose and organization are part of
-// it, so that a device never passes for a session (identity.md A25).
+// it, so that a device never passes for a session (A25).
 func (t Token) hash(purpose, org string) string {
 	return digest(purpose, org, t.Reveal())
 }
@@ -279,7 +279,7 @@ func (s *Service) SignOut(ctx context.Context, org string, token Token, from str
 }
 
 // mayActFor: the relation says Can Edit and is not over, and its target is a
-// member whose login staff have not disabled (domain.md V6).
+// member whose login staff have not disabled (V6).
 func mayActFor(settings *organization.Settings, p *profile.Profile, targets profile.Targets, to profile.ID) bool {
 	target := targets[to]
 	if target == nil || to == p.ID || target.Disabled || !settings.Access.IsMember(target) {

@@ -208,7 +208,7 @@ func (s *Service) refuse(ctx context.Context, org string, p *profile.Profile, re
 		tx.AddActivity(e)
 		if p == nil {
 			// No profile has a line of this, so one write would be missing
-			// (identity.md A9).
+			// (A9).
 			tx.DeleteSession(org, string(credential.Nobody))
 		}
 		return nil

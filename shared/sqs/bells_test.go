@@ -2,13 +2,20 @@ package sqs_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
 	awssqs "github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 	"github.com/google/go-cmp/cmp"
@@ -158,6 +165,81 @@ func TestRingGivesUp(t *testing.T) {
 			err := (&sqs.Bells{Sender: &test.sender, Queues: test.queues}).Ring(context.Background(), lanes(2)...)
 			if err == nil || !strings.Contains(err.Error(), test.words) || test.sender.calls != test.calls {
 				t.Errorf("Ring: %v after %d calls; want %q after %d", err, test.sender.calls, test.words, test.calls)
+			}
+		})
+	}
+}
+
+// TestRingOnTheWire injects faults below the SDK: it repeats a request that was
+// throttled, answered 500 or not answered, and what an answer refuses by half
+// is sent again here. A bell that was taken and not answered rings twice, which
+// is nothing to whoever hears it.
+func TestRingOnTheWire(t *testing.T) {
+	type answer = func(w http.ResponseWriter, ids []string)
+	refuse := func(status int, code string) answer {
+		return func(w http.ResponseWriter, _ []string) {
+			w.Header().Set("X-Amzn-ErrorType", code)
+			w.WriteHeader(status)
+			fmt.Fprintf(w, `{"__type":"com.amazonaws.sqs#%s","message":"not now"}`, code)
+		}
+	}
+	half := func(w http.ResponseWriter, ids []string) {
+		var taken, failed []string
+		for i, id := range ids {
+			if i%2 == 0 {
+				taken = append(taken, fmt.Sprintf(`{"Id":%q,"MessageId":"m"}`, id))
+			} else {
+				failed = append(failed, fmt.Sprintf(`{"Id":%q,"Code":"InternalError","SenderFault":false}`, id))
+			}
+		}
+		fmt.Fprintf(w, `{"Successful":[%s],"Failed":[%s]}`, strings.Join(taken, ","), strings.Join(failed, ","))
+	}
+	hangUp := func(http.ResponseWriter, []string) { panic(http.ErrAbortHandler) }
+	for name, test := range map[string]struct {
+		answers []answer // the last one is for all further requests
+		asked   []int    // bells in each request
+		words   string   // of the error; "" is none
+	}{
+		"throttled":      {[]answer{refuse(400, "ThrottlingException"), half}, []int{3, 3, 1}, ""},
+		"500":            {[]answer{refuse(500, "InternalError"), half}, []int{3, 3, 1}, ""},
+		"no answer":      {[]answer{hangUp, half}, []int{3, 3, 1}, ""},
+		"half, then 503": {[]answer{half, refuse(503, "ServiceUnavailable"), half}, []int{3, 1, 1}, ""},
+		"no queue":       {[]answer{refuse(400, "QueueDoesNotExist")}, []int{3}, "QueueDoesNotExist"},
+		"no right":       {[]answer{refuse(403, "AccessDenied")}, []int{3}, "AccessDenied"},
+		"500 for good":   {[]answer{refuse(500, "InternalError")}, []int{3, 3, 3}, "InternalError"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var mu sync.Mutex
+			var asked []int
+			server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				var body struct{ Entries []struct{ Id string } }
+				if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
+					t.Errorf("a request that is none: %v", err)
+				}
+				mu.Lock()
+				asked = append(asked, len(body.Entries))
+				answer := test.answers[min(len(asked), len(test.answers))-1]
+				mu.Unlock()
+				var ids []string
+				for _, e := range body.Entries {
+					ids = append(ids, e.Id)
+				}
+				w.Header().Set("Content-Type", "application/x-amz-json-1.0")
+				answer(w, ids)
+			}))
+			server.Config.ErrorLog = log.New(io.Discard, "", 0)
+			server.Start()
+			defer server.Close()
+			bells := sqs.NewBells(aws.Config{
+				Region: "eu-central-1", BaseEndpoint: &server.URL, Credentials: credentials.NewStaticCredentialsProvider("key", "secret", ""),
+			}, sqs.Queues{mailing.BulkQueue: server.URL + "/123456789012/bulk"})
+			err := bells.Ring(t.Context(), lanes(3)...)
+			if (err == nil) != (test.words == "") || err != nil && !strings.Contains(err.Error(), test.words) {
+				t.Errorf("Ring: %v, want %q", err, test.words)
+			}
+			if d := cmp.Diff(test.asked, asked); d != "" {
+				t.Error(d)
 			}
 		})
 	}

@@ -17,7 +17,7 @@ import (
 	"errors"
 )
 
-// Table is one of the six tables of the design; AWS permissions are given per table.
+// Table is one of the six tables; AWS permissions are given per table.
 type Table string
 
 const (

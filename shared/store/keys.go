@@ -17,8 +17,8 @@ import (
 //	profiles     {org}                          settings                organization.Settings
 //	profiles     {org}#{profile}                profile                 profile.Profile
 //	profiles     {org}#{profile}                related#{other}         reverse relation: other is related to profile
-//	profiles     {org}#names                    {name}\0{profile}        all in order of name
-//	profiles     {org}#mailboxes                {mailbox}#{profile}     all in order of mailbox; who shares one stands together
+//	profiles     {org}#by#name                  {name}\0{profile}        all in order of name
+//	profiles     {org}#by#mailbox               {mailbox}#{profile}     all in order of mailbox; who shares one stands together
 //	profiles     {org}#find#{range}#{begin}     {words}\0{profile}       profile.Hit
 //	profiles     {org}#username#{name}          claim                   who has a username
 //	credentials  {org}#{profile}                credential              credential.Credential with its hash
@@ -51,12 +51,12 @@ import (
 //	every request            the organization's settings                       G {org} settings
 //	staff, members           a profile, several of them, whom they relate to   G, B {org}#{profile} profile
 //	staff                    who is related to a profile                       Q {org}#{profile} related#
-//	staff                    all in order of name, with filters                Q {org}#names, then B of the profiles
-//	fanout                   all in order of mailbox, 1,000 at a time          Q {org}#mailboxes, then B
-//	fanout, staff            who shares a mailbox                              Q {org}#mailboxes, prefix {mailbox}#
+//	staff                    all in order of name, with filters                Q {org}#by#name, then B of the profiles
+//	fanout                   all in order of mailbox, 1,000 at a time          Q {org}#by#mailbox, then B
+//	fanout, staff            who shares a mailbox                              Q {org}#by#mailbox, prefix {mailbox}#
 //	staff                    quick search: one range for each thing it may be  Q {org}#find#{range}#{begin}, prefix of words
 //	signin, credentials      who has a username                                G {org}#username#{name}
-//	signin                   who has an email                                  Q {org}#mailboxes, prefix {mailbox}#
+//	signin                   who has an email                                  Q {org}#by#mailbox, prefix {mailbox}#
 //	signin, completion       the credential, at each attempt and change        G {org}#{profile} credential
 //	signin                   session, attempts of a name, a known device       G by hash
 //	completion               the page that a token names                       G {org}#{page}
@@ -83,9 +83,9 @@ import (
 //     organization; the API's throttles are below that.
 //   - names, mailboxes: every profile has a row in each, of less than 1 KB. An
 //     import writes both with each new row: 2 units in either partition, so
-//     500 rows a second of one organization. Its 16 writers, each with a
-//     transaction of about 8 rows in 30 to 60 ms, can ask for four times that:
-//     then DynamoDB throttles, the driver waits and tries again, and the import
+//     500 rows a second of one organization. Its four writers, each with a
+//     transaction of about 8 rows in 30 to 60 ms, can ask for twice that: then
+//     DynamoDB throttles, the driver waits and tries again, and the import
 //     goes at the partition's pace, until the partition is split: its rows are
 //     spread over the alphabet, so DynamoDB divides them under load. A freeze
 //     reads 1,000 rows of mailboxes with 25 units, some 5 times a second.
@@ -129,12 +129,17 @@ func relatedKey(org string, to, from profile.ID) Key {
 }
 
 func nameKey(p *profile.Profile) Key {
-	return Key{Profiles, p.Organization + "#names", profile.OrderKey(p)}
+	return Key{Profiles, byName(p.Organization), profile.OrderKey(p)}
 }
 
 func mailboxKey(p *profile.Profile) Key {
-	return Key{Profiles, p.Organization + "#mailboxes", mailing.Place(p)}
+	return Key{Profiles, byMailbox(p.Organization), mailing.Place(p)}
 }
+
+// No profile ID has a # in it, so nobody's own partition is one of these two,
+// whatever ID they were given.
+func byName(org string) string    { return org + "#by#name" }
+func byMailbox(org string) string { return org + "#by#mailbox" }
 
 // idOfPlace is the profile ID at the end of a name's or mailbox's sort key.
 func idOfPlace(sort string) profile.ID {

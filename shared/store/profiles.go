@@ -109,13 +109,13 @@ func (s *Store) Related(ctx context.Context, org string, id, after profile.ID, l
 // ProfilesByName walks all profiles in order of name. cursor is the sort key of
 // the last one seen, "" for the beginning; the next cursor is "" at the end.
 func (s *Store) ProfilesByName(ctx context.Context, org, cursor string, limit int) (ids []profile.ID, next string, err error) {
-	return s.walk(ctx, org+"#names", cursor, limit)
+	return s.walk(ctx, byName(org), cursor, limit)
 }
 
 // ProfilesByMailbox walks all profiles in order of mailbox; those without an
 // address come first. Places are what [mailing.Place] gives.
 func (s *Store) ProfilesByMailbox(ctx context.Context, org, cursor string, limit int) (ids []profile.ID, next string, err error) {
-	return s.walk(ctx, org+"#mailboxes", cursor, limit)
+	return s.walk(ctx, byMailbox(org), cursor, limit)
 }
 
 func (s *Store) walk(ctx context.Context, partition, cursor string, limit int) (ids []profile.ID, next string, err error) {
@@ -138,7 +138,7 @@ func (s *Store) AtMailbox(ctx context.Context, org, mailbox string, limit int) (
 	if mailbox == "" {
 		return nil, nil
 	}
-	items, _, err := s.DB.Query(ctx, Range{Table: Profiles, Partition: org + "#mailboxes", Prefix: mailbox + "#", Limit: limit})
+	items, _, err := s.DB.Query(ctx, Range{Table: Profiles, Partition: byMailbox(org), Prefix: mailbox + "#", Limit: limit})
 	ids := make([]profile.ID, len(items))
 	for i := range items {
 		ids[i] = idOfPlace(items[i].Sort)

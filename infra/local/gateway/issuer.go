@@ -282,9 +282,6 @@ func (i *Issuer) Token(org, role string) (string, error) {
 	return jws.CompactSerialize()
 }
 
-// JWKS are the public keys of the issuer.
-func (i *Issuer) JWKS() jose.JSONWebKeySet { return i.keys }
-
 // Verifier checks this issuer's tokens.
 func (i *Issuer) Verifier() *Verifier {
 	return &Verifier{Issuer: i.URL, Audience: audience, Keys: i.keys, Now: func() time.Time { return i.Now() }}

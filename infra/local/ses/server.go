@@ -33,7 +33,7 @@ import (
 const (
 	maxEntries = mailing.MaxBatch
 	// maxRequest is of a request with its template in it; maxData of one mail's
-	// template data (mail.md 2.1, 5.3).
+	// template data.
 	maxRequest = 1 << 20
 	maxData    = 262_144
 )

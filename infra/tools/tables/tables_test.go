@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/memberkey/memberkey/infra/template"
 	"github.com/memberkey/memberkey/infra/tools/tables"
 	"github.com/memberkey/memberkey/shared/store"
 )
@@ -29,19 +30,32 @@ func (a *asked) CreateTable(_ context.Context, in *dynamodb.CreateTableInput, _ 
 	return &dynamodb.CreateTableOutput{}, nil
 }
 
-func TestCreate(t *testing.T) {
-	template, err := os.ReadFile("../../../template.yaml")
+func read(t *testing.T) *template.Template {
+	t.Helper()
+	text, err := os.ReadFile("../../../template.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
+	stack, err := template.Read(text, template.Example())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return stack
+}
+
+func prefixed(prefix string) func(template.Table) string {
+	return func(t template.Table) string { return prefix + t.LogicalID }
+}
+
+func TestCreate(t *testing.T) {
 	client := &asked{tables: map[string]*dynamodb.CreateTableInput{}}
-	names, err := tables.Create(t.Context(), client, template, "t1-")
+	names, err := tables.Create(t.Context(), client, read(t), prefixed("t1-"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := map[store.Table]string{}
 	for _, table := range store.Tables {
-		want[table] = "t1-" + string(table)
+		want[table] = "t1-" + strings.ToUpper(string(table[:1])) + string(table[1:]) + "Table"
 		in := client.tables[want[table]]
 		if in == nil || in.BillingMode != types.BillingModePayPerRequest || in.StreamSpecification != nil {
 			t.Fatalf("%s: %+v", table, in)
@@ -79,27 +93,23 @@ func TestCreate(t *testing.T) {
 	if diff := cmp.Diff(want, names); diff != "" {
 		t.Error(diff)
 	}
-	client.fail = "activity"
-	if _, err := tables.Create(t.Context(), client, template, "t2-"); err == nil || !strings.Contains(err.Error(), "t2-activity") {
+	client.fail = "ActivityTable"
+	if _, err := tables.Create(t.Context(), client, read(t), prefixed("t2-")); err == nil || !strings.Contains(err.Error(), "t2-ActivityTable") {
 		t.Errorf("%v", err)
 	}
 }
 
-func TestTemplatesThatAreNone(t *testing.T) {
-	for template, want := range map[string]string{
-		"":              "no table",
-		"a: [":          "template",
-		"Resources: 3":  "template",
-		"Resources: {}": "no table",
-		"Resources: {VisitorsTable: {Type: AWS::DynamoDB::Table}}":                                 `no table "visitors"`,
-		"Resources: {LinksTable: {Type: AWS::DynamoDB::Table, Properties: {KeySchema: sideways}}}": "LinksTable",
+func TestTablesThatAreNone(t *testing.T) {
+	for name, change := range map[string]func(*template.Template){
+		`no table "visitors"`: func(t *template.Template) {
+			t.Tables["VisitorsTable"] = template.Table{LogicalID: "VisitorsTable", Name: "visitors"}
+		},
+		"LinksTable": func(t *template.Template) { t.Resources["LinksTable"].Properties["KeySchema"] = "sideways" },
 	} {
-		client := &asked{tables: map[string]*dynamodb.CreateTableInput{}}
-		if _, err := tables.Create(t.Context(), client, []byte(template), "t-"); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v, want %q", template, err, want)
-		}
-		if len(client.tables) != 0 {
-			t.Errorf("%s: tables were made", template)
+		broken := read(t)
+		change(broken)
+		if _, err := tables.Create(t.Context(), &asked{tables: map[string]*dynamodb.CreateTableInput{}}, broken, prefixed("t-")); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%v, want %s", err, name)
 		}
 	}
 }
