@@ -257,7 +257,7 @@ func sources(t *testing.T) string {
 func TestLogsHaveWhatIsAskedFor(t *testing.T) {
 	code, access := sources(t), read(t, "template.yaml")
 	given := map[string]bool{"@timestamp": true, "@message": true, "timestamp": true, "level": true, "message": true, "requestId": true}
-	for _, m := range regexp.MustCompile(`slog\.\w+\("(\w+)"|(?:Context\(ctx, "[^"]*"|Error\("[^"]*")((?:, "\w+", [^,)]+(?:\(\))?)+)`).FindAllStringSubmatch(code, -1) {
+	for _, m := range regexp.MustCompile(`slog\.\w+\("(\w+)"|(?:Context\(ctx, (?:"[^"]*"|[A-Z]\w+)|Error\("[^"]*")((?:, "\w+", [^,)]+(?:\(\))?)+)`).FindAllStringSubmatch(code, -1) {
 		given[m[1]] = true
 		for _, k := range regexp.MustCompile(`, "(\w+)",`).FindAllStringSubmatch(m[2], -1) {
 			given[k[1]] = true

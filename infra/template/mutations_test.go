@@ -51,6 +51,7 @@ func TestEveryCheckCanFail(t *testing.T) {
 		{"sweeps that pile up", checkDeadLetters, `      EventInvokeConfig: .*\n`, ``},
 		{"mail events that are lost", checkDeadLetters, `      RedrivePolicy: \{deadLetterTargetArn: !GetAtt EventsDeadLetters.Arn\}\n`, ``},
 
+		{"pages that read one item too often", checkAPI, `"GET /portal/\{org\}/sign-in": \{[^}]*\}\n`, "\"GET /portal/{org}/sign-in\": {ThrottlingRateLimit: 2000, ThrottlingBurstLimit: 2000}\n"},
 		{"a removed alarm", checkAlarms, `(?s)  DeliveryThrottles:\n.*?\n\n`, ``},
 		{"a removed alarm of dead letters", checkAlarms, `(?s)  EventsQueueDeadLetters:\n.*?\n\n`, ``},
 		{"an alarm that nobody asked for", checkAlarms, `  BounceRate:\n`, "  BouncedRate:\n"},
@@ -58,6 +59,7 @@ func TestEveryCheckCanFail(t *testing.T) {
 		{"an alarm that rings too late", checkAlarms, `Threshold: 0.02`, `Threshold: 0.2`},
 		{"a queue in which members may wait for a day", checkAlarms, `Threshold: 300\n`, "Threshold: 86400\n"},
 		{"an alarm that rings tomorrow", checkAlarms, `EvaluationPeriods: 6\n`, "EvaluationPeriods: 288\n"},
+		{"an alarm that waits for other words", checkAlarms, `nobody can be mailed`, `no one can be mailed`},
 		{"an alarm without a page", checkAlarms, ` Runbook: infra/runbooks/api.md#server-errors`, ``},
 		{"an alarm that tells nobody", checkAlarms, `      AlarmActions: .*\n`, ``},
 		{"an alarm that rings at night for nothing", checkAlarms, `TreatMissingData: notBreaching`, `TreatMissingData: breaching`},

@@ -108,6 +108,11 @@ func (w *worker) look(ctx context.Context) error {
 	return err
 }
 
+// NobodyCanBeMailed is the log line for a service that takes no mail at all. An
+// alarm of template.yaml waits for it, because nothing fails: mailings pause,
+// and single mails wait.
+const NobodyCanBeMailed = "nobody can be mailed"
+
 // hand calls the service once, and again for what was surely not taken for a
 // passing reason, until stopAt. Receipts are in the order of the mails.
 func (d *Delivery) hand(ctx context.Context, out *outgoing, stopAt time.Time) []Receipt {
@@ -153,7 +158,7 @@ func (d *Delivery) hand(ctx context.Context, out *outgoing, stopAt time.Time) []
 			}
 		}
 		if stopped != "" {
-			d.Log.ErrorContext(ctx, "nobody can be mailed", "reason", stopped, "organization", call.Organization, "mailing", call.Mailing)
+			d.Log.ErrorContext(ctx, NobodyCanBeMailed, "reason", stopped, "organization", call.Organization, "mailing", call.Mailing)
 		}
 		if throttled {
 			d.lowerPace(ctx)

@@ -247,6 +247,7 @@ func (w *worker) reserve(ctx context.Context, n int, patience time.Duration) (wa
 	switch {
 	case p.halted():
 		w.halted = true
+		w.Log.ErrorContext(ctx, NobodyCanBeMailed, "reason", p.Reason)
 		return 0, w.stopMailing(ctx, Paused, p.Reason)
 	case take == 0 && !w.unpaced && wait == 0:
 		w.halted = true

@@ -80,7 +80,7 @@ import (
 // together in one partition, at the most:
 //
 //   - settings: a read a request, 1 or 2 units. 1,500 requests a second of one
-//     organization; the API's throttles are below that.
+//     organization; the throttles of all member pages together are below that.
 //   - names, mailboxes: every profile has a row in each, of less than 1 KB. An
 //     import writes both with each new row: 2 units in either partition, so
 //     500 rows a second of one organization. Its four writers, each with a
