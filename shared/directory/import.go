@@ -20,10 +20,8 @@ const (
 	// edited by hand between planning and writing.
 	spare = 10
 	// writers is how many transactions of an import wait for the store at a
-	// time: the embedded store makes one commit of all that wait, and more of
-	// them would only have DynamoDB throttle the organization's names for
-	// everybody else.
-	writers = 4
+	// time: the embedded store makes one commit of all that wait.
+	writers = 16
 	// behind is how much later than the import its notices may go, so that
 	// they never stand before a single mail (H5b). They are not rung: the sweep
 	// finds them.

@@ -83,8 +83,8 @@ import (
 //     organization; the throttles of all member pages together are below that.
 //   - names, mailboxes: every profile has a row in each, of less than 1 KB. An
 //     import writes both with each new row: 2 units in either partition, so
-//     500 rows a second of one organization. Its four writers, each with a
-//     transaction of about 8 rows in 30 to 60 ms, can ask for twice that: then
+//     500 rows a second of one organization. Its 16 writers, each with a
+//     transaction of about 8 rows in 30 to 60 ms, can ask for four times that: then
 //     DynamoDB throttles, the driver waits and tries again, and the import
 //     goes at the partition's pace, until the partition is split: its rows are
 //     spread over the alphabet, so DynamoDB divides them under load. A freeze
