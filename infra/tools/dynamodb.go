@@ -59,7 +59,6 @@ var dynamoDB = server{
 		}
 		cmd, err := command(ctx, "java",
 			"-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xms64m", "-Xmx512m", // quick to start, and small
-			"-Djava.library.path=DynamoDBLocal_lib",
 			"-cp", "DynamoDBLocal.jar:DynamoDBLocal_lib/*",
 			"org.eclipse.jetty.xml.XmlConfiguration", "port="+port, "server.xml")
 		if err != nil {

@@ -26,7 +26,7 @@ func TestEventsInAnyOrder(t *testing.T) {
 		"accepted, delivered":       {[]mailing.Event{event(mailing.EventAccepted), event(mailing.EventDelivered)}, "delivered ", ""},
 		"delivered, then accepted":  {[]mailing.Event{event(mailing.EventDelivered), event(mailing.EventAccepted), event(mailing.EventDelayed)}, "delivered ", ""},
 		"bounced for good":          {[]mailing.Event{hard, event(mailing.EventDelivered), hard}, "bounced bounced", "bounced"},
-		"bounced for now":           {[]mailing.Event{soft}, "bounced bounced_for_now", ""},
+		"bounced softly":            {[]mailing.Event{soft}, "bounced bounced_for_now", ""},
 		"on the list":               {[]mailing.Event{listed}, "bounced suppressed", "suppressed"},
 		"complained after delivery": {[]mailing.Event{event(mailing.EventComplaint), event(mailing.EventDelivered)}, "complained complained", "complained"},
 		"rejected":                  {[]mailing.Event{event(mailing.EventRejected)}, "failed rejected", ""},
