@@ -216,6 +216,25 @@ func TestRegistriesRefuseOtherBytes(t *testing.T) {
 	})
 }
 
+// A version is never behind itself, and its major never changes.
+func TestNewestPackage(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	write(t, folder, "npm", `#!/bin/sh
+[ "$2" = many@^2.0.0 ] && echo '[{"name":"many","version":"2.1.9","dist.integrity":"sha512-a"},{"name":"many","version":"2.1.19","dist.integrity":"sha512-b"},{"name":"many","version":"2.1.2","dist.integrity":"sha512-c"}]'
+[ "$2" = one@^1.0.0 ] && echo '{"name":"one","version":"1.0.0","dist.integrity":"sha512-d"}'
+exit 0
+`)
+	for name, want := range map[string]string{"many 2.0.5": "2.1.19 sha512-b <nil>", "one 1.0.0": "1.0.0 sha512-d <nil>", "none 3.0.0": "  npm view none: unexpected end of JSON input"} {
+		cmd := child(t, "newest", strings.Fields(name)...)
+		cmd.Env = append(cmd.Env, "PATH="+folder+":/bin:/usr/bin")
+		out, err := cmd.Output()
+		if got := strings.TrimSuffix(string(out), "\n"); err != nil || got != want {
+			t.Errorf("%s: got %q, %v, want %q", name, got, err, want)
+		}
+	}
+}
+
 func TestUnpack(t *testing.T) {
 	t.Parallel()
 	archive := func(names ...string) []byte {

@@ -30,9 +30,18 @@ var children = map[string]func(args []string){
 				return tools.Queues(t)
 			case "SAM":
 				return tools.SAM(t).SAM()
+			case "Axe":
+				return tools.Axe(t)
+			case "Chromium":
+				return tools.Chromium(t)
 			}
 			panic(args[0])
 		}))
+	},
+	// asks the npm registry, or what stands for npm, for a newer release.
+	"newest": func(args []string) {
+		version, integrity, err := tools.NewestPackage(context.Background(), args[0], args[1])
+		fmt.Println(version, integrity, err)
 	},
 	// answers on a port.
 	"answer": func(args []string) {

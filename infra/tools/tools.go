@@ -48,6 +48,22 @@ func SAM(t testing.TB) *Python {
 	return python
 }
 
+// Axe is the script of axe-core, to be run in a page. Needs npm.
+func Axe(t testing.TB) string {
+	t.Helper()
+	script, err := sharedAxe()
+	require(t, err)
+	return script
+}
+
+// Chromium is the path of the system's browser.
+func Chromium(t testing.TB) string {
+	t.Helper()
+	path, err := chromium()
+	require(t, err)
+	return path
+}
+
 // StartDynamoDBLocal is [DynamoDBLocal] outside tests: stop ends the server.
 func StartDynamoDBLocal(ctx context.Context) (endpoint string, stop func(), err error) {
 	return started(dynamoDB.start(ctx))

@@ -86,6 +86,34 @@ func TestPrograms(t *testing.T) {
 	}
 }
 
+func TestAxe(t *testing.T) {
+	t.Parallel()
+	if script := tools.Axe(t); !strings.HasPrefix(script, "/*! axe v4.14.1\n") {
+		t.Errorf("got %.40q", script)
+	}
+}
+
+func TestChromium(t *testing.T) {
+	t.Parallel()
+	out, err := exec.CommandContext(t.Context(), tools.Chromium(t), "--version").Output()
+	if err != nil || !strings.Contains(string(out), "Chrom") {
+		t.Errorf("got %q, %v", out, err)
+	}
+}
+
+// A system may have the browser under another name.
+func TestChromiumByItsOtherNames(t *testing.T) {
+	t.Parallel()
+	path := t.TempDir()
+	write(t, path, "google-chrome", "#!/bin/sh\n")
+	cmd := child(t, "ask", "Chromium")
+	cmd.Env = append(cmd.Env, "PATH="+path)
+	out, err := cmd.Output()
+	if want := filepath.Join(path, "google-chrome") + "\n"; err != nil || string(out) != want {
+		t.Errorf("got %q, %v", out, err)
+	}
+}
+
 // A server on every interface would also have its port on 127.0.0.2.
 func TestServersListenOnLoopbackOnly(t *testing.T) {
 	t.Parallel()
@@ -265,6 +293,8 @@ func TestMissing(t *testing.T) {
 		"no python":            {"Moto", nil, "", "skip: python3 with venv is needed for SAM CLI, cfn-lint and moto: install Python 3.11"},
 		"old python":           {"SAM", map[string]string{"python3": fails}, "", "skip: python3 with venv is needed for SAM CLI, cfn-lint and moto: install Python 3.11"},
 		"PyPI":                 {"SAM", map[string]string{"python3": venv}, noIndex, "skip: PyPI is needed for SAM CLI, cfn-lint and moto: pip says: ERROR: No matching distribution"},
+		"no npm for axe-core":  {"Axe", nil, "", "skip: npm is needed for axe-core: install Node.js"},
+		"no browser":           {"Chromium", nil, "", "skip: chromium is needed for the browser tests: install Chromium"},
 		"another wheel":        {"SAM", map[string]string{"python3": venv}, badHash, "fatal: install python: python: exit status 1: ERROR: THESE PACKAGES DO NOT MATCH THE HASHES"},
 	}
 	for name, test := range tests {

@@ -21,8 +21,6 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
-
-	"github.com/memberkey/memberkey/shared/organization"
 )
 
 // audience is the client of the development issuer.
@@ -83,24 +81,33 @@ func (v *Verifier) Authorize(token string) (Identity, error) {
 	return identity, nil
 }
 
-func (v *Verifier) verify(token string, now time.Time) (Identity, time.Time, error) {
+// open checks a token's signature and gives its claims.
+func (v *Verifier) open(token string) ([]byte, error) {
 	// The allow-list is the whole defence against "none" and against an HMAC
 	// made with the public key (A26).
 	jws, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.RS256})
 	if err != nil {
-		return Identity{}, time.Time{}, errToken
+		return nil, errToken
 	}
 	keys := v.Keys.Key(jws.Signatures[0].Protected.KeyID) // never a key, or a place of keys, that the token brings along
 	if len(keys) != 1 {
-		return Identity{}, time.Time{}, errToken
+		return nil, errToken
 	}
 	public, ok := keys[0].Key.(*rsa.PublicKey)
 	if !ok {
-		return Identity{}, time.Time{}, errToken
+		return nil, errToken
 	}
 	payload, err := jws.Verify(public)
 	if err != nil {
-		return Identity{}, time.Time{}, errToken
+		return nil, errToken
+	}
+	return payload, nil
+}
+
+func (v *Verifier) verify(token string, now time.Time) (Identity, time.Time, error) {
+	payload, err := v.open(token)
+	if err != nil {
+		return Identity{}, time.Time{}, err
 	}
 	var registered struct {
 		Iss           string          `json:"iss"`
@@ -178,15 +185,20 @@ func flat(value any) string {
 }
 
 // Issuer is the development issuer: it stands in for Cognito on one laptop,
-// and its access tokens look like Cognito's. It exists nowhere else.
+// and its tokens look like Cognito's. It exists nowhere else.
 type Issuer struct {
 	URL          string           // the iss of its tokens
-	Organization string           // for whom GET /local/token makes tokens unless told
+	Organization string           // for whom tokens are made unless told
+	Life         time.Duration    // of the tokens that who signs in gets, in whole seconds; 0 means an hour
 	Now          func() time.Time // set by NewIssuer to time.Now
 	Rand         io.Reader        // set by NewIssuer to crypto/rand
 
 	signer jose.Signer
 	keys   jose.JSONWebKeySet
+
+	mu       sync.Mutex
+	sessions kept[*session] // by cookie
+	codes    kept[grant]    // by code
 }
 
 // keyFile holds the issuer's key, so that a token survives a restart. Whoever
@@ -212,8 +224,9 @@ func NewIssuer(folder, address string) (*Issuer, error) {
 		return nil, fmt.Errorf("development issuer: %w", err)
 	}
 	return &Issuer{
-		URL: strings.TrimSuffix(address, "/") + "/local/issuer", Now: time.Now, Rand: rand.Reader, signer: signer,
-		keys: jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: &key.PublicKey, KeyID: id, Algorithm: string(jose.RS256), Use: "sig"}}},
+		URL: strings.TrimSuffix(address, "/") + issuerPath, Now: time.Now, Rand: rand.Reader, signer: signer,
+		keys:     jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: &key.PublicKey, KeyID: id, Algorithm: string(jose.RS256), Use: "sig"}}},
+		sessions: kept[*session]{}, codes: kept[grant]{},
 	}, nil
 }
 
@@ -261,17 +274,25 @@ func makeKey(folder string) (*rsa.PrivateKey, error) {
 // Token makes an access token for one role in one organization; it works for
 // an hour.
 func (i *Issuer) Token(org, role string) (string, error) {
-	var random [12]byte
-	if _, err := io.ReadFull(i.Rand, random[:]); err != nil {
+	now := i.Now()
+	return i.access(org, role, now, now.Add(tokenLife))
+}
+
+// access makes an access token for who signed in at began.
+func (i *Issuer) access(org, role string, began, ends time.Time) (string, error) {
+	id, err := i.random(12)
+	if err != nil {
 		return "", err
 	}
-	now := i.Now()
-	payload, err := json.Marshal(map[string]any{
+	return i.sign(map[string]any{
 		"iss": i.URL, "sub": "local-" + role, "username": "local " + role, "client_id": audience, "token_use": "access",
-		"scope": "openid profile", "cognito:groups": []string{org + ":" + role},
-		"iat": now.Unix(), "auth_time": now.Unix(), "exp": now.Add(tokenLife).Unix(),
-		"jti": base64.RawURLEncoding.EncodeToString(random[:]),
+		"scope": scope, "cognito:groups": []string{org + ":" + role},
+		"iat": i.Now().Unix(), "auth_time": began.Unix(), "exp": ends.Unix(), "jti": id,
 	})
+}
+
+func (i *Issuer) sign(claims map[string]any) (string, error) {
+	payload, err := json.Marshal(claims)
 	if err != nil {
 		return "", err
 	}
@@ -292,17 +313,18 @@ func (i *Issuer) Verifier() *Verifier {
 //	GET /local/token?role=administrator[&organization=…]   {"token":"…"}
 //	GET /local/issuer/.well-known/openid-configuration
 //	GET /local/issuer/.well-known/jwks.json
+//	GET /local/issuer/authorize       the page that offers the roles; POST is its form
+//	POST /local/issuer/token          tokens for a code or a refresh token
+//	GET /local/issuer/sign-out
+//
+// A form that another site's page sends is refused.
 func (i *Issuer) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /local/token", i.token)
-	mux.HandleFunc("GET /local/issuer/.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) {
-		send(w, map[string]any{
-			"issuer": i.URL, "jwks_uri": i.URL + "/.well-known/jwks.json",
-			"id_token_signing_alg_values_supported": []string{string(jose.RS256)},
-		})
-	})
-	mux.HandleFunc("GET /local/issuer/.well-known/jwks.json", func(w http.ResponseWriter, _ *http.Request) { send(w, i.keys) })
-	return OnlyLocal(mux)
+	mux.HandleFunc("GET "+issuerPath+"/.well-known/openid-configuration", i.discovery)
+	mux.HandleFunc("GET "+issuerPath+"/.well-known/jwks.json", func(w http.ResponseWriter, _ *http.Request) { send(w, i.keys) })
+	i.flow(mux)
+	return OnlyLocal(http.NewCrossOriginProtection().Handler(mux))
 }
 
 func (i *Issuer) token(w http.ResponseWriter, r *http.Request) {
@@ -311,7 +333,7 @@ func (i *Issuer) token(w http.ResponseWriter, r *http.Request) {
 	if org == "" {
 		org = i.Organization
 	}
-	if organization.Roles[role] == nil || org == "" || strings.ContainsAny(org, ": \t\r\n") {
+	if !offered(org, role) {
 		answer(w, http.StatusBadRequest, "Say role=administrator, manager, frontdesk or viewer, and organization")
 		return
 	}

@@ -57,6 +57,7 @@ type Config struct {
 	Mail     mailbox.Options
 	// Passwords are the parameters of new hashes; zero means password.Production.
 	Passwords password.Params
+	TokenLife time.Duration // of staff's tokens, by gateway.Issuer.Life; zero means its default
 	Log       *slog.Logger
 	// Say prints what people should see: progress, and where to look.
 	Say func(format string, args ...any)
@@ -196,7 +197,7 @@ func (s *System) handler() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	issuer.Organization = demo.Organization
+	issuer.Organization, issuer.Life = demo.Organization, s.config.TokenLife
 	table, err := gateway.Read(s.config.Template)
 	if err != nil {
 		return nil, err
