@@ -26,14 +26,20 @@ type find struct {
 	Email        string   `query:"email"`
 	Login        string   `query:"login"`
 	MayEnter     *bool    `query:"mayEnter"`
+	Scope        string   `query:"scope"`
+	Profiles     []string `query:"profiles"`
+	Count        bool     `query:"count"`
 }
 
 func (in find) filter() profile.Filter {
 	f := profile.Filter{
-		Type: profile.Type(in.Type), Relationship: in.Relationship, Email: in.Email, Login: in.Login, MayEnter: in.MayEnter,
+		Type: profile.Type(in.Type), Relationship: in.Relationship, Email: in.Email, Login: in.Login, MayEnter: in.MayEnter, Scope: in.Scope,
 	}
 	for _, s := range in.Status {
 		f.Status = append(f.Status, profile.Status(s))
+	}
+	for _, id := range in.Profiles {
+		f.Profiles = append(f.Profiles, profile.ID(id))
 	}
 	return f
 }
@@ -52,14 +58,21 @@ type hits struct {
 
 func (f *Function) list(ctx context.Context, c httpapi.Caller, in find) (hits, error) {
 	if strings.TrimSpace(in.Search) == "" {
-		page, err := f.Directory.List(ctx, c.Organization, in.filter(), string(in.Cursor), in.limit())
+		page, err := f.page(ctx, c.Organization, in)
 		return hits{Profiles: page.Profiles, Cursor: httpapi.Cursor(page.Cursor), Read: &page.Read, Found: &page.Found}, err
 	}
-	if !in.filter().Empty() {
-		return hits{}, problem.New(problem.Invalid, "search_with_filter", "search", "A quick search cannot be narrowed by a filter. Please leave one of them out.")
+	if !in.filter().Empty() || in.Count {
+		return hits{}, problem.New(problem.Invalid, "search_with_filter", "search", "A quick search cannot be narrowed by a filter, or counted. Please leave one of them out.")
 	}
 	page, err := f.Directory.Search(ctx, c.Organization, in.Search, string(in.Cursor), in.limit())
 	return hits{Profiles: page.Hits, Cursor: httpapi.Cursor(page.Cursor), Wider: page.Wider}, err
+}
+
+func (f *Function) page(ctx context.Context, org string, in find) (directory.Listed, error) {
+	if in.Count {
+		return f.Directory.Count(ctx, org, in.filter(), string(in.Cursor))
+	}
+	return f.Directory.List(ctx, org, in.filter(), string(in.Cursor), in.limit())
 }
 
 type oneList struct {
@@ -90,11 +103,12 @@ func (f *Function) profileActivity(ctx context.Context, c httpapi.Caller, in one
 
 type trailList struct {
 	paging
-	Actor  string `query:"actor"`
-	Kind   string `query:"kind"`
-	From   string `query:"from"`
-	To     string `query:"to"`
-	Format string `query:"format"`
+	Profile profile.ID `query:"profile"`
+	Actor   string     `query:"actor"`
+	Kind    string     `query:"kind"`
+	From    string     `query:"from"`
+	To      string     `query:"to"`
+	Format  string     `query:"format"`
 }
 
 type trail struct {
@@ -107,7 +121,7 @@ func (f *Function) activity(ctx context.Context, c httpapi.Caller, in trailList)
 	if in.Format != "" && in.Format != "json" && in.Format != "csv" {
 		return nil, problem.New(problem.Invalid, "format_invalid", "format", "The format must be json or csv.")
 	}
-	q := directory.TrailQuery{Actor: in.Actor, Kind: activity.Kind(in.Kind), From: in.From, To: in.To}
+	q := directory.TrailQuery{Profile: in.Profile, Actor: in.Actor, Kind: activity.Kind(in.Kind), From: in.From, To: in.To}
 	page, err := f.Directory.Activity(ctx, c.Organization, q, string(in.Cursor), in.limit())
 	if err != nil {
 		return nil, err

@@ -159,13 +159,21 @@ func (f *Function) create(ctx context.Context, c httpapi.Caller, in creation) (h
 	return reply, err
 }
 
+// edition is an edit of a profile: what the body leaves out stays. With check
+// nothing is changed, and the reply tells what the edit would do.
 type edition struct {
 	one
 	Version httpapi.Version `header:"if-match"`
+	Check   bool            `query:"check"`
 	Body    profile.Fields  `body:"json"`
 }
 
 func (f *Function) edit(ctx context.Context, c httpapi.Caller, in edition) (httpapi.Reply[*directory.Edited], error) {
+	if in.Check {
+		// Without an ETag: what it shows is stored nowhere.
+		edited, err := f.Directory.CheckEdit(ctx, by(c), c.Organization, in.ID, int(in.Version), in.Body)
+		return httpapi.Reply[*directory.Edited]{Body: edited}, err
+	}
 	edited, err := f.Directory.Edit(ctx, by(c), c.Organization, in.ID, int(in.Version), in.Body)
 	if err != nil {
 		return httpapi.Reply[*directory.Edited]{}, err

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"maps"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -284,6 +285,101 @@ func TestUsernameToo(t *testing.T) {
 	}
 }
 
+// A check answers as the edit would, without a version to edit next, and
+// changes nothing.
+func TestCheckEdit(t *testing.T) {
+	d := newDesk(t)
+	d.create(t, ana)
+	d.create(t, strings.NewReplacer(`"1"`, `"2"`, "ana@", "eva@", "Ana", "Eva").Replace(ana))
+	d.update(t, func(tx *store.Tx) error {
+		p, err := tx.Profile("acme", "1")
+		if err != nil {
+			return err
+		}
+		p.Username, p.HasPassword, p.HadPassword = "ana@example.com", true, true
+		if _, err := tx.Claim("acme", p.Username); err != nil {
+			return err
+		}
+		tx.PutClaim("acme", p.Username, p.ID)
+		return tx.PutProfile(p)
+	})
+	before := d.state(t)
+	check := call{route: "PATCH /api/profiles/{id}", id: "1", query: "check=true", ifMatch: `"1"`, body: `{"email":"eva@example.com","status":"lapsed"}`}
+	a := d.want(t, check, 200, "")
+	if a.Headers["ETag"] != "" {
+		t.Errorf("a check has the ETag %s", a.Headers["ETag"])
+	}
+	got := map[string]any{}
+	for _, name := range []string{"version", "username", "email", "changed", "usernameStays", "usernameChoice", "loginsEnded", "notices", "sharedWith", "accessChange"} {
+		got[name] = a.Doc[name]
+	}
+	want := map[string]any{
+		"version": 1.0, "username": "ana@example.com", "email": "eva@example.com", "changed": []any{"status", "email"}, "usernameStays": true,
+		"usernameChoice": map[string]any{"possible": true, "username": "eva@example.com"}, "loginsEnded": true,
+		"notices": []any{"ana@example.com", "eva@example.com"}, "sharedWith": []any{map[string]any{"id": "2", "name": "Eva Garcia"}},
+		"accessChange": map[string]any{
+			"before": map[string]any{"allowed": true, "reason": "member"}, "after": map[string]any{"allowed": false, "reason": "not_a_member"}, "relatedGain": 0.0, "relatedLose": 0.0,
+		},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("a check:\n%s", diff)
+	}
+	check.ifMatch = ""
+	d.want(t, check, 428, "version_missing")
+	check.ifMatch = `"7"`
+	d.want(t, check, 412, "version_stale")
+	check.ifMatch, check.body = `"1"`, `{"email":"eva@"}`
+	d.want(t, check, 400, "email_invalid")
+	check.group = "acme:viewer"
+	d.want(t, check, 403, "forbidden")
+	if d.state(t) != before {
+		t.Error("a check changed something")
+	}
+}
+
+// Staff find a person by the company they state, and a company by its contact.
+func TestSearchByCompany(t *testing.T) {
+	d := newDesk(t)
+	d.create(t, `{"id":"1","type":"individual","firstName":"Ben","lastName":"Sample","organizationName":"Anapolis Catering","status":"active"}`)
+	d.create(t, `{"id":"2","type":"organization","organizationName":"Anapolis Catering","firstName":"Eva","lastName":"Example","status":"active"}`)
+	d.create(t, `{"id":"3","type":"individual","firstName":"Ana","lastName":"Polis","status":"active"}`)
+	for typed, want := range map[string]string{"anapolis": "1 2", "catering+a": "1 2", "ben+cater": "1", "example": "2", "eva+anapolis": "2", "anap": "1 2"} {
+		var ids []string
+		for _, hit := range d.want(t, call{route: "GET /api/profiles", query: "search=" + typed}, 200, "").Doc["profiles"].([]any) {
+			ids = append(ids, hit.(map[string]any)["id"].(string))
+		}
+		if got := strings.Join(ids, " "); got != want {
+			t.Errorf("%q finds %q, want %q", typed, got, want)
+		}
+	}
+}
+
+// All found can become an audience: the list takes every filter of one.
+func TestListTakesTheFilterOfAnAudience(t *testing.T) {
+	d := newDesk(t)
+	d.create(t, ana)
+	values := map[string]string{
+		"status": "active", "type": "individual", "relationship": "Owner", "email": "any", "login": "none", "mayEnter": "true", "scope": "members", "profiles": "1,2",
+	}
+	for field := range reflect.TypeFor[profile.Filter]().Fields() {
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		found := 1.0
+		if name == "relationship" {
+			found = 0
+		}
+		for _, query := range []string{"", "&count=true"} {
+			a := d.want(t, call{route: "GET /api/profiles", query: name + "=" + values[name] + query}, 200, "")
+			shown := found
+			if query != "" {
+				shown = 0
+			}
+			if a.Doc["found"] != found || float64(len(a.Doc["profiles"].([]any))) != shown {
+				t.Errorf("%s%s: %s", name, query, a.Body)
+			}
+		}
+	}
+}
+
 func TestLogins(t *testing.T) {
 	d := newDesk(t)
 	d.create(t, ana)
@@ -373,6 +469,11 @@ func TestLists(t *testing.T) {
 	if got := pages("GET /api/activity", "", "kind=profile_created&actor=s-1", "entries"); len(got) != 6 {
 		t.Errorf("%d entries of activity, want 6", len(got))
 	}
+	if got := pages("GET /api/activity", "", "profile=3", "entries"); len(got) != 1 {
+		t.Errorf("%d entries of a profile's activity, want 1", len(got))
+	}
+	d.want(t, call{route: "GET /api/activity", query: "profile=77"}, 404, "profile_not_found")
+	d.want(t, call{route: "GET /api/activity", query: "profile=3", group: "other:viewer"}, 404, "profile_not_found")
 }
 
 func TestActivityAsCSV(t *testing.T) {
@@ -525,6 +626,9 @@ func TestBadInputA3(t *testing.T) {
 		{"a limit of 101", call{route: list, query: "search=garcia&limit=101"}, 400, "limit_invalid"},
 		{"a limit that is none", call{route: list, query: "limit=x"}, 400, "query_invalid"},
 		{"one letter", call{route: list, query: "search=g"}, 400, "search_too_short"},
+		{"search and count", call{route: list, query: "search=garcia&count=true"}, 400, "search_with_filter"},
+		{"a scope that is none", call{route: list, query: "scope=all"}, 400, "filter_invalid"},
+		{"a pick that is none", call{route: list, query: "profiles=a%20b"}, 400, "filter_invalid"},
 		{"search and filter", call{route: list, query: "search=garcia&status=active"}, 400, "search_with_filter"},
 		{"an unknown filter", call{route: list, query: "status=gone"}, 400, "filter_invalid"},
 		{"mayEnter that is none", call{route: list, query: "mayEnter=perhaps"}, 400, "query_invalid"},

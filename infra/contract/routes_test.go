@@ -76,8 +76,8 @@ func servedRoutes(t *testing.T, p *program) []served {
 	return all
 }
 
-// defaults are the limits of bodies by the kind of a route.
-var defaults = map[string]string{"Staff": "DefaultLimit", "Public": "FormLimit", "Page": "FormLimit", "Files": "FormLimit"}
+// defaults are the limits of bodies by the kind of a route; Below is that of files.
+var defaults = map[string]string{"Staff": "DefaultLimit", "Public": "FormLimit", "Page": "FormLimit", "Below": "FormLimit"}
 
 // route reads an expression such as httpapi.Staff(permission, fn).Limit(n).
 func (p *program) route(s *served, e ast.Expr) error {
@@ -159,7 +159,7 @@ func contracted(t *testing.T) (*program, *contract, map[*operation]served) {
 func TestPermissions(t *testing.T) {
 	_, _, pairs := contracted(t)
 	for o, s := range pairs {
-		if s.kind == "Files" {
+		if s.kind == "Below" {
 			continue
 		}
 		if page := strings.Contains(s.key, " /portal/"); page != (s.kind == "Page") {

@@ -3,7 +3,7 @@
 // and the audit trail. It is what the function profiles does, without HTTP.
 //
 //	list.go    quick search, the filtered list, one profile, who is related
-//	edit.go    create, edit, release an address
+//	edit.go    create, edit, what an edit would do, release an address
 //	import.go  a file of profiles, as a weekly job
 //	settings.go the organization's settings, and what a change of them would do
 //	trail.go   the audit trail, of a profile and of the organization

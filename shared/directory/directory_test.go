@@ -35,6 +35,7 @@ var (
 type house struct {
 	*directory.Service
 	store *store.Store
+	file  string // holds every item of the store
 	bells *bells
 	now   atomic.Int64
 }
@@ -55,7 +56,8 @@ func (b *bells) Ring(_ context.Context, rung ...mailing.Bell) error {
 
 func newHouse(t testing.TB, opts embedded.Options) *house {
 	t.Helper()
-	db, err := embedded.Open(filepath.Join(t.TempDir(), "x.db"), opts)
+	file := filepath.Join(t.TempDir(), "x.db")
+	db, err := embedded.Open(file, opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +66,7 @@ func newHouse(t testing.TB, opts embedded.Options) *house {
 			t.Error(err)
 		}
 	})
-	h := &house{store: &store.Store{DB: db}, bells: &bells{}}
+	h := &house{store: &store.Store{DB: db}, file: file, bells: &bells{}}
 	h.now.Store(noon.UnixMilli())
 	h.Service = &directory.Service{
 		Store: store.For[directory.Tx](h.store), Mailings: store.For[mailing.Tx](h.store), Bells: h.bells,

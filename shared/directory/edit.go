@@ -2,6 +2,7 @@ package directory
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -144,18 +145,34 @@ func (s *Service) mainContacts(ctx context.Context, org string, members []profil
 	return contacts, err
 }
 
-// Edited is a profile after an edit, and what the edit did to logins.
+// Edited is a profile after an edit, and what the edit did to logins; of a
+// check, as both would be.
 type Edited struct {
 	View
 	Changed []string `json:"changed"` // the fields that changed; none is no change at all
 	// UsernameStays: the email changed, and the old one is still the username.
 	UsernameStays bool `json:"usernameStays,omitempty"`
+	// UsernameChoice is there where the email changes and the old one is the
+	// username, and of a check alone: staff are asked before they save.
+	UsernameChoice *UsernameChoice `json:"usernameChoice,omitempty"`
 	// LoginsEnded: links and sessions from before are dead (N11).
 	LoginsEnded bool `json:"loginsEnded,omitempty"`
+	// Notices are the addresses that are told of it (H5b), the old one first.
+	Notices []string `json:"notices,omitempty"`
 	// AccessChange tells who may sign in now and could not before, or the
 	// other way round (N12); nil when that is as it was. The right is never
 	// stored: whoever lost it is refused at the next request.
 	AccessChange *AccessChange `json:"accessChange,omitempty"`
+}
+
+// UsernameChoice tells what usernameToo would do.
+type UsernameChoice struct {
+	Possible bool   `json:"possible"`
+	Username string `json:"username,omitempty"` // what it would become
+	// Code and Detail are those of the problem with which usernameToo would be
+	// refused: username_taken, username_invalid.
+	Code   string `json:"code,omitempty"`
+	Detail string `json:"detail,omitempty"`
 }
 
 // AccessChange is what an edit did to the right to sign in.
@@ -177,6 +194,21 @@ type AccessChange struct {
 // version_stale (with "version" and "differs": the fields that the edit would
 // overwrite), username_taken, username_invalid.
 func (s *Service) Edit(ctx context.Context, by activity.Actor, org string, id profile.ID, version int, f profile.Fields) (*Edited, error) {
+	return s.edit(ctx, by, org, id, version, f, false)
+}
+
+// CheckEdit tells what [Service.Edit] would do or be refused for, and changes
+// nothing: the profile and the effects are those after the edit, Version and
+// UpdatedAt those that are stored, so that nobody edits a version unseen.
+func (s *Service) CheckEdit(ctx context.Context, by activity.Actor, org string, id profile.ID, version int, f profile.Fields) (*Edited, error) {
+	return s.edit(ctx, by, org, id, version, f, true)
+}
+
+// errChecked ends the transaction of a check, in which everything was done as
+// for an edit, without a write.
+var errChecked = errors.New("directory: only checked")
+
+func (s *Service) edit(ctx context.Context, by activity.Actor, org string, id profile.ID, version int, f profile.Fields, check bool) (*Edited, error) {
 	settings, err := s.Store.Organization(ctx, org)
 	if err != nil {
 		return nil, err
@@ -197,9 +229,10 @@ func (s *Service) Edit(ctx context.Context, by activity.Actor, org string, id pr
 	var before, after *profile.Profile
 	var change profile.Change
 	var moved bool
+	var choice *UsernameChoice
 	var notices []*mailing.Batch
 	err = s.Store.Update(ctx, func(tx Tx) error {
-		moved, notices = false, nil
+		moved, choice, notices = false, nil, nil
 		p, err := tx.Profile(org, id)
 		if err != nil {
 			return err
@@ -232,20 +265,39 @@ func (s *Service) Edit(ctx context.Context, by activity.Actor, org string, id pr
 		for _, e := range s.trace(&was, p, change, by, now) {
 			tx.AddActivity(e)
 		}
-		return tx.PutProfile(p)
+		if err := tx.PutProfile(p); err != nil || !check {
+			return err
+		}
+		if usernameStays(&was, change) {
+			if choice, err = tryUsername(tx, p, &was); err != nil {
+				return err
+			}
+		}
+		return errChecked
 	})
-	if err != nil {
+	if err != nil && !errors.Is(err, errChecked) {
 		return nil, err
 	}
-	s.ring(ctx, notices)
+	if !check {
+		s.ring(ctx, notices)
+	}
 
 	view, err := s.view(ctx, settings, after)
 	if err != nil {
 		return nil, err
 	}
-	edited := &Edited{View: *view, Changed: []string{}, LoginsEnded: change.EmailChanged, UsernameStays: usernameStays(before, change) && !moved}
+	edited := &Edited{
+		View: *view, Changed: []string{}, LoginsEnded: change.EmailChanged,
+		UsernameStays: usernameStays(before, change) && !moved, UsernameChoice: choice,
+	}
+	if check {
+		edited.Version, edited.UpdatedAt = before.Version, before.UpdatedAt
+	}
 	for _, c := range change.Fields {
 		edited.Changed = append(edited.Changed, c.Field)
+	}
+	for _, b := range notices {
+		edited.Notices = append(edited.Notices, cmp.Or(b.Entries[0].Address, after.Email))
 	}
 	edited.AccessChange, err = s.accessChange(ctx, settings, before, after)
 	return edited, err
@@ -286,6 +338,21 @@ func moveUsername(tx Tx, p *profile.Profile, oldMailbox string) (bool, error) {
 	}
 	p.CredentialVersion++
 	return true, nil
+}
+
+// tryUsername moves the username of a profile whose email changed within a
+// transaction that will not be kept, and tells how that goes.
+func tryUsername(tx Tx, after, before *profile.Profile) (*UsernameChoice, error) {
+	trial := *after
+	trial.Username = before.Username
+	if _, err := moveUsername(tx, &trial, before.Mailbox); err != nil {
+		p := problem.As(err)
+		if p.Kind != problem.Conflict && p.Kind != problem.Invalid {
+			return nil, err
+		}
+		return &UsernameChoice{Code: p.Code, Detail: p.Detail}, nil
+	}
+	return &UsernameChoice{Possible: true, Username: trial.Username}, nil
 }
 
 // notices tell the old and the new address of a changed email (H5b). Neither

@@ -1,8 +1,10 @@
 package directory
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -56,9 +58,9 @@ type Listed struct {
 	Found    int    // of them on this page
 }
 
-// List lists profiles in order of name, narrowed by the filter. A call looks
-// at no more than [MaxListReads] profiles and takes a bounded time, so a page
-// may be short, or empty, and not be the last.
+// List lists profiles in order of name, narrowed by the filter, which is that
+// of a mailing's audience. A call looks at no more than [MaxListReads] profiles
+// and takes a bounded time, so a page may be short, or empty, and not be the last.
 func (s *Service) List(ctx context.Context, org string, f profile.Filter, cursor string, limit int) (Listed, error) {
 	listed := Listed{Profiles: []profile.Hit{}}
 	if err := f.Validate(); err != nil {
@@ -76,6 +78,9 @@ func (s *Service) List(ctx context.Context, org string, f profile.Filter, cursor
 		return listed, err
 	}
 	narrow, until := narrow{filter: f, mailings: s.Mailings, settings: settings, now: s.now()}, s.Now().Add(listBudget)
+	if len(f.Profiles) > 0 {
+		return s.picked(ctx, narrow, cursor, limit)
+	}
 	for {
 		room := limit - len(listed.Profiles)
 		want := room
@@ -114,6 +119,50 @@ func (s *Service) List(ctx context.Context, org string, f profile.Filter, cursor
 			return listed, nil
 		}
 	}
+}
+
+// picked lists those whom a filter names, without a walk over everybody.
+func (s *Service) picked(ctx context.Context, n narrow, cursor string, limit int) (Listed, error) {
+	listed := Listed{Profiles: []profile.Hit{}}
+	found, err := s.profiles(ctx, n.settings.ID, slices.Compact(slices.Sorted(slices.Values(n.filter.Profiles))))
+	if err != nil {
+		return listed, err
+	}
+	page := slices.SortedFunc(maps.Values(found), func(a, b *profile.Profile) int { return cmp.Compare(profile.OrderKey(a), profile.OrderKey(b)) })
+	page = slices.DeleteFunc(page, func(p *profile.Profile) bool { return profile.OrderKey(p) <= cursor })
+	if len(page) > limit {
+		page = page[:limit]
+		listed.Cursor = profile.OrderKey(page[limit-1])
+	}
+	listed.Read = len(page)
+	if page, err = n.page(ctx, page); err != nil {
+		return listed, err
+	}
+	for _, p := range page {
+		listed.Profiles = append(listed.Profiles, profile.HitOf(p))
+	}
+	listed.Found = len(page)
+	return listed, nil
+}
+
+// Count counts as [Service.List] lists, a thousand at a time, and shows nobody:
+// the number of those found costs no more than it must.
+func (s *Service) Count(ctx context.Context, org string, f profile.Filter, cursor string) (Listed, error) {
+	if !f.Empty() {
+		listed, err := s.List(ctx, org, f, cursor, MaxListPage)
+		listed.Profiles = []profile.Hit{}
+		return listed, err
+	}
+	counted := Listed{Profiles: []profile.Hit{}}
+	if err := place(cursor); err != nil {
+		return counted, err
+	}
+	if _, err := s.Store.Organization(ctx, org); err != nil {
+		return counted, err
+	}
+	ids, next, err := s.Store.ProfilesByName(ctx, org, cursor, MaxListReads)
+	counted.Read, counted.Found, counted.Cursor = len(ids), len(ids), next
+	return counted, err
 }
 
 // narrow applies a filter to pages of profiles.
@@ -275,6 +324,8 @@ type RelatedProfile struct {
 	CanEdit     bool          `json:"canEdit"`
 	Former      bool          `json:"former"`
 	Access      profile.Right `json:"access"`
+
+	LoginStatus profile.LoginStatus `json:"loginStatus"`
 }
 
 // RelatedPage is a page of them; Cursor is the last profile's ID, "" at the end.
@@ -313,12 +364,16 @@ func (s *Service) Related(ctx context.Context, org string, id, cursor profile.ID
 	if err != nil {
 		return page, err
 	}
-	for _, p := range people {
+	statuses, err := s.loginStatuses(ctx, org, people)
+	if err != nil {
+		return page, err
+	}
+	for i, p := range people {
 		for _, r := range p.Relations {
 			if r.To == id {
 				page.Profiles = append(page.Profiles, RelatedProfile{
 					Hit: profile.HitOf(p), Kind: r.Kind, MainContact: r.IsMainContact(), CanEdit: r.MayEdit(),
-					Former: r.Former(), Access: settings.Access.MayEnter(p, targets),
+					Former: r.Former(), Access: settings.Access.MayEnter(p, targets), LoginStatus: statuses[i],
 				})
 			}
 		}
@@ -327,4 +382,18 @@ func (s *Service) Related(ctx context.Context, org string, id, cursor profile.ID
 		page.Cursor = ids[len(ids)-1]
 	}
 	return page, nil
+}
+
+// loginStatuses tells how far each has come with the login; several are asked
+// about at once, for a last link may be looked for in every recent mailing.
+func (s *Service) loginStatuses(ctx context.Context, org string, people []*profile.Profile) ([]profile.LoginStatus, error) {
+	statuses, now := make([]profile.LoginStatus, len(people)), s.now()
+	parts := (len(people) + askTogether - 1) / askTogether
+	return statuses, each(ctx, parts, func(ctx context.Context, part int) (err error) {
+		finder := mailing.NewFinder(s.Mailings, org)
+		for i := part * askTogether; i < min((part+1)*askTogether, len(people)) && err == nil; i++ {
+			statuses[i], err = finder.LoginStatus(ctx, people[i], now)
+		}
+		return err
+	})
 }

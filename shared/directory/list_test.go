@@ -86,12 +86,16 @@ func TestList(t *testing.T) {
 		{"lapsed", profile.Filter{Status: []profile.Status{profile.Lapsed}}, func(i int) bool { return i%3 == 0 }, false},
 		{"companies", profile.Filter{Type: profile.Organization}, func(int) bool { return false }, true},
 		{"without email", profile.Filter{Email: profile.EmailNone}, func(i int) bool { return i%4 != 0 }, true},
+		{"with email", profile.Filter{Email: profile.EmailAny}, func(i int) bool { return i%4 == 0 }, false},
 		{"shared", profile.Filter{Email: profile.EmailShared}, func(i int) bool { return i%4 == 0 }, false},
+		{"members", profile.Filter{Scope: profile.ScopeMembers}, func(i int) bool { return i%3 != 0 }, true},
+		{"members and related", profile.Filter{Scope: profile.ScopeMembersAndRelated}, func(int) bool { return true }, true},
 		{"with a password, lapsed", profile.Filter{Login: "active", Status: []profile.Status{profile.Lapsed}}, func(i int) bool { return i%15 == 0 }, false},
 		{"never invited", profile.Filter{Login: "none"}, func(i int) bool { return i%5 != 0 }, true},
 		{"may not enter", profile.Filter{MayEnter: ptr(false)}, func(int) bool { return false }, false},
 		{"owners", profile.Filter{Relationship: "owner"}, func(int) bool { return false }, false},
-		{"picked", profile.Filter{Profiles: []profile.ID{"10007", "12299"}}, func(i int) bool { return i == 7 || i == 2299 }, false},
+		{"picked", profile.Filter{Profiles: []profile.ID{"12299", "10007", "nobody", "12299"}}, func(i int) bool { return i == 7 || i == 2299 }, false},
+		{"picked, lapsed", profile.Filter{Profiles: picks(0, 300), Status: []profile.Status{profile.Lapsed}}, func(i int) bool { return i < 300 && i%3 == 0 }, false},
 	} {
 		var want []profile.ID
 		for i := range people {
@@ -107,9 +111,21 @@ func TestList(t *testing.T) {
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("%s in pages of %d: %d, want %d", x.what, limit, len(got), len(want))
 			}
-			if read < people {
+			// Whoever is picked is read without a walk.
+			if picked := len(x.f.Profiles); picked == 0 && read != people+1 || picked > 0 && read > picked {
 				t.Errorf("%s in pages of %d: %d read", x.what, limit, read)
 			}
+		}
+		found, read, calls := 0, 0, 0
+		for cursor := ""; calls == 0 || cursor != ""; calls++ {
+			page, err := h.Count(t.Context(), "acme", x.f, cursor)
+			if err != nil || len(page.Profiles) != 0 || page.Read > directory.MaxListReads {
+				t.Fatalf("counting %s: %+v, %v", x.what, page, err)
+			}
+			found, read, cursor = found+page.Found, read+page.Read, page.Cursor
+		}
+		if found != len(want) || calls > 3 || len(x.f.Profiles) == 0 && read != people+1 {
+			t.Errorf("%s: counted %d of %d in %d calls, %d read", x.what, found, len(want), calls, read)
 		}
 	}
 	// An empty page is not the last one, and a walk reads a thousand a call.
@@ -142,7 +158,21 @@ func TestListRefuses(t *testing.T) {
 		if code := problemCode(err); code != x.code {
 			t.Errorf("%s: %v", x.what, err)
 		}
+		if x.code == "limit_invalid" {
+			continue // counting has no page
+		}
+		if _, err := h.Count(t.Context(), "acme", x.f, x.cursor); problemCode(err) != x.code {
+			t.Errorf("counting, %s: %v", x.what, err)
+		}
 	}
+}
+
+// picks are the IDs of a part of the crowd.
+func picks(from, to int) (ids []profile.ID) {
+	for i := from; i < to; i++ {
+		ids = append(ids, profile.ID(fmt.Sprint(10_000+i)))
+	}
+	return ids
 }
 
 func TestSearch(t *testing.T) {
@@ -225,7 +255,11 @@ func TestRelated(t *testing.T) {
 		}
 		for _, r := range page.Profiles {
 			got = append(got, r.ID)
-			if r.Kind != "Employee" || !r.Access.Allowed {
+			status := profile.LoginNone
+			if r.HasPassword {
+				status = profile.LoginActive
+			}
+			if r.Kind != "Employee" || !r.Access.Allowed || r.LoginStatus != status {
 				t.Errorf("%+v", r)
 			}
 		}

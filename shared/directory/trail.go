@@ -108,10 +108,11 @@ func (s *Service) mails(ctx context.Context, p *profile.Profile) ([]Mail, error)
 // ("2026-11-23", in the organization's time zone, both included) or instants
 // (RFC 3339; To is then excluded); empty is the last 30 days.
 type TrailQuery struct {
-	Actor string        // an actor's ID, or staff, member or system
-	Kind  activity.Kind // what was done
-	From  string
-	To    string
+	Profile profile.ID    // whom it concerns
+	Actor   string        // an actor's ID, or staff, member or system
+	Kind    activity.Kind // what was done
+	From    string
+	To      string
 }
 
 // Trail is a page of it, newest first. A call reads a bounded number of
@@ -119,12 +120,12 @@ type TrailQuery struct {
 type Trail struct {
 	Entries []activity.Entry
 	// Cursor is the day and, where the day is not done, the ID of the last
-	// entry read; "" at the end.
+	// entry read; of a profile's trail that ID alone; "" at the end.
 	Cursor string
 }
 
 // Activity lists what was done in the organization. Problems: limit_invalid,
-// cursor_invalid, time_invalid, range_invalid, kind_invalid.
+// cursor_invalid, time_invalid, range_invalid, kind_invalid, profile_not_found.
 func (s *Service) Activity(ctx context.Context, org string, q TrailQuery, cursor string, limit int) (Trail, error) {
 	trail := Trail{Entries: []activity.Entry{}}
 	limit, err := pageLength(limit, maxTrailPage)
@@ -141,6 +142,9 @@ func (s *Service) Activity(ctx context.Context, org string, q TrailQuery, cursor
 	}
 	if q.Kind != "" && !slices.Contains(activity.Kinds, q.Kind) {
 		return trail, problem.New(problem.Invalid, "kind_invalid", "kind", "There is no such kind of activity. Please take one that the trail shows, such as password_changed, or leave it out.")
+	}
+	if q.Profile != "" {
+		return s.activityOf(ctx, org, q, from, to, cursor, limit)
 	}
 	last := midnight(from)
 	day, after, err := resume(cursor, midnight(to.Add(-time.Nanosecond)))
@@ -178,6 +182,40 @@ func (s *Service) Activity(ctx context.Context, org string, q TrailQuery, cursor
 		}
 	}
 	return trail, nil
+}
+
+// activityOf reads the trail of the one profile that is asked about, which is
+// shorter than all days together, and tells of it what an import did, too.
+func (s *Service) activityOf(ctx context.Context, org string, q TrailQuery, from, to time.Time, cursor string, limit int) (Trail, error) {
+	trail := Trail{Entries: []activity.Entry{}}
+	if cursor != "" && !entryID(cursor) {
+		return trail, errCursor
+	}
+	if _, err := s.find(ctx, org, q.Profile); err != nil {
+		return trail, err
+	}
+	for reads, after := 0, cursor; ; {
+		page, next, err := s.Store.ProfileActivity(ctx, org, q.Profile, after, readFiltered)
+		if err != nil {
+			return trail, err
+		}
+		for _, e := range page {
+			if len(trail.Entries) == limit {
+				trail.Cursor = after
+				return trail, nil
+			}
+			if after = e.ID; q.match(e, from, to) {
+				trail.Entries = append(trail.Entries, e)
+			}
+		}
+		if next == "" {
+			return trail, nil
+		}
+		if reads += len(page); reads >= maxTrailReads {
+			trail.Cursor = next
+			return trail, nil
+		}
+	}
 }
 
 func (q TrailQuery) match(e activity.Entry, from, to time.Time) bool {

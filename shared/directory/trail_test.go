@@ -114,6 +114,73 @@ func TestActivity(t *testing.T) {
 	}
 }
 
+// Narrowed to a profile it is that profile's own trail, quiet entries included.
+func TestActivityOfProfile(t *testing.T) {
+	h := quick(t)
+	h.create(t, person("1", "Garcia", ""))
+	h.create(t, person("2", "Lopez", ""))
+	var all []string
+	for from := 0; from < 1400; from += 40 {
+		h.update(t, func(tx *store.Tx) error {
+			for i := from; i < from+40; i++ {
+				at := noon.Add(-time.Duration(i) * time.Hour)
+				e := activity.Entry{Organization: "acme", ID: fmt.Sprintf("%011x%05d", at.UnixMilli()-1, i), At: at, Kind: activity.SignedIn, Profile: "1", Actor: activity.Actor{Kind: activity.Member, ID: "1"}, Quiet: i%2 == 0}
+				if i%4 == 0 {
+					e.Kind, e.Actor = activity.ProfileEdited, eve
+				}
+				if all = append(all, e.ID); i%10 == 0 {
+					e.Profile = "2"
+				}
+				tx.AddActivity(e)
+			}
+			return nil
+		})
+	}
+	every := func(to int, fits func(i int) bool) (ids []string) {
+		for i := range to {
+			if i%10 != 0 && fits(i) {
+				ids = append(ids, all[i])
+			}
+		}
+		return ids
+	}
+	for _, x := range []struct {
+		what string
+		q    directory.TrailQuery
+		want []string
+	}{
+		{"edited", directory.TrailQuery{Kind: activity.ProfileEdited, From: "2026-09-01"}, every(1400, func(i int) bool { return i%4 == 0 })},
+		{"by the member, the usual span", directory.TrailQuery{Actor: "member"}, every(720, func(i int) bool { return i%4 != 0 })},
+		{"by somebody else", directory.TrailQuery{Actor: "s-9", From: "2026-09-01"}, nil},
+		{"some hours", directory.TrailQuery{Actor: "member", From: "2026-11-23T00:00:00Z", To: "2026-11-23T12:00:00Z"}, every(13, func(i int) bool { return i%4 != 0 })},
+	} {
+		x.q.Profile = "1"
+		for _, limit := range []int{7, 1000} {
+			var got []string
+			for cursor, calls := "", 0; calls == 0 || cursor != ""; calls++ {
+				page, err := h.Activity(t.Context(), "acme", x.q, cursor, limit)
+				if err != nil || len(page.Entries) > limit || calls > 300 {
+					t.Fatalf("%s: a page of %d after %d calls: %v", x.what, len(page.Entries), calls, err)
+				}
+				for _, e := range page.Entries {
+					got = append(got, e.ID)
+				}
+				cursor = page.Cursor
+			}
+			if diff := cmp.Diff(x.want, got); diff != "" {
+				t.Errorf("%s, pages of %d (-want +got):\n%s", x.what, limit, diff)
+			}
+		}
+	}
+	for _, x := range []struct{ org, profile, cursor, code string }{
+		{"acme", "77", "", "profile_not_found"}, {"other", "1", "", "profile_not_found"}, {"acme", "a b", "", "profile_not_found"},
+		{"acme", "1", "2026-11-23.", "cursor_invalid"}, {"acme", "1", "a#b", "cursor_invalid"},
+	} {
+		_, err := h.Activity(t.Context(), x.org, directory.TrailQuery{Profile: profile.ID(x.profile)}, x.cursor, 0)
+		wantCode(t, err, x.code)
+	}
+}
+
 // A profile's trail tells its mails of recent mailings, too.
 func TestProfileActivity(t *testing.T) {
 	h := quick(t)

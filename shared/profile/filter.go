@@ -39,6 +39,7 @@ func (p *Profile) LoginStatus(linkEnds, now time.Time) LoginStatus {
 // login statuses.
 const (
 	EmailNone          = "none"
+	EmailAny           = "any" // has one, whatever became of mail to it
 	EmailShared        = "shared"
 	EmailUndeliverable = "undeliverable"
 
@@ -57,7 +58,7 @@ type Filter struct {
 	Status       []Status `json:"status,omitempty"` // any of these
 	Type         Type     `json:"type,omitempty"`
 	Relationship string   `json:"relationship,omitempty"` // a relation of this kind; case does not matter
-	Email        string   `json:"email,omitempty"`        // none, shared, undeliverable
+	Email        string   `json:"email,omitempty"`        // none, any, shared, undeliverable
 	Login        string   `json:"login,omitempty"`        // a LoginStatus, or no_password
 	MayEnter     *bool    `json:"mayEnter,omitempty"`
 	Scope        string   `json:"scope,omitempty"`    // members, members_and_related
@@ -88,8 +89,8 @@ func (f Filter) Validate() error {
 	if _, item := checkText("relationship", "relationship", f.Relationship, maxKind); item != nil {
 		fault("relationship", item.Detail)
 	}
-	if !slices.Contains([]string{"", EmailNone, EmailShared, EmailUndeliverable}, f.Email) {
-		fault("email", "The email filter must be none, shared or undeliverable.")
+	if !slices.Contains([]string{"", EmailNone, EmailAny, EmailShared, EmailUndeliverable}, f.Email) {
+		fault("email", "The email filter must be none, any, shared or undeliverable.")
 	}
 	if !slices.Contains([]string{"", string(LoginNone), string(LoginInvited), string(LoginExpired), string(LoginActive), string(LoginDisabled), LoginNoPassword}, f.Login) {
 		fault("login", "The login filter must be none, invited, expired, active, disabled or no_password.")
@@ -154,6 +155,8 @@ func (f Filter) matchEmail(p *Profile, x Facts) bool {
 	switch f.Email {
 	case EmailNone:
 		return p.Email == ""
+	case EmailAny:
+		return p.Email != ""
 	case EmailShared:
 		return p.Email != "" && x.SharedMailbox
 	case EmailUndeliverable:

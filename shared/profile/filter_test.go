@@ -113,6 +113,7 @@ func TestFilterMatch(t *testing.T) {
 		"type":             {profile.Filter{Type: profile.Organization}, []profile.ID{"company"}, profile.Needs{}},
 		"relationship":     {profile.Filter{Relationship: "employee "}, []profile.ID{"employee"}, profile.Needs{}},
 		"no email":         {profile.Filter{Email: "none"}, []profile.ID{"company"}, profile.Needs{}},
+		"any email":        {profile.Filter{Email: "any"}, []profile.ID{"member", "employee", "former", "bounced", "disabled", "locked"}, profile.Needs{}},
 		"shared email":     {profile.Filter{Email: "shared"}, []profile.ID{"employee"}, profile.Needs{SharedMailbox: true}},
 		"undeliverable":    {profile.Filter{Email: "undeliverable"}, []profile.ID{"bounced"}, profile.Needs{}},
 		"never invited":    {profile.Filter{Login: "none"}, []profile.ID{"company", "bounced"}, profile.Needs{LoginStatus: true}},

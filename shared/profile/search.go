@@ -240,7 +240,7 @@ func ParseQuery(s string) (Query, error) {
 		q.words = nil
 	}
 	if q.ranges = q.plan(); len(q.ranges) == 0 {
-		return Query{}, problem.New(problem.Invalid, "search_too_short", "search", "Please type at least two characters of a name, email, username or profile ID.")
+		return Query{}, problem.New(problem.Invalid, "search_too_short", "search", "Please type at least two characters of a name, company, email, username or profile ID.")
 	}
 	return q, nil
 }
