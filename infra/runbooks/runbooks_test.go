@@ -225,7 +225,7 @@ func TestCommandsNameWhatIsThere(t *testing.T) {
 	}
 	// Parameters that the text speaks of.
 	for page, text := range pages(t) {
-		for _, m := range regexp.MustCompile("`(MemberConcurrency|GroupClaim|Issuer|Audience|Senders|DomainName|AlarmEmail|AlarmTopicArn|CertificateArn|ConsoleAddress)`").FindAllStringSubmatch(text, -1) {
+		for _, m := range regexp.MustCompile("`(MemberConcurrency|GroupClaim|IssuerOrigins|Issuer|Audience|Senders|DomainName|AlarmEmail|AlarmTopicArn|CertificateArn|ConsoleAddress)`").FindAllStringSubmatch(text, -1) {
 			if !parameters[m[1]] {
 				t.Errorf("%s: the template has no parameter %s", page, m[1])
 			}

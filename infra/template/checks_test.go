@@ -720,6 +720,17 @@ func checkAPI(s *stack, wrong func(string, ...any)) {
 	if jwt["issuer"] != profiles["ISSUER"] || fmt.Sprint(jwt["audience"]) != "["+profiles["AUDIENCE"]+"]" {
 		wrong("the authorizer takes tokens of %v for %v, the console is told %s and %s", jwt["issuer"], jwt["audience"], profiles["ISSUER"], profiles["AUDIENCE"])
 	}
+	// The console may ask that issuer, and where a user pool has its sign-in. That
+	// page calls other endpoints than the issuer's own address has.
+	connect := []string{profiles["ISSUER"]}
+	if s.Outputs["StaffSignIn"] != nil {
+		connect = append(connect, fmt.Sprint(s.Outputs["StaffSignIn"]))
+	} else {
+		connect = append(connect, "https://login.example.org,https://keys.example.org")
+	}
+	if got := strings.Fields(s.Functions["ConsoleFunction"].Environment["CONNECT"]); !slices.Equal(got, connect) {
+		wrong("the console may connect to %q; want %q", got, connect)
+	}
 	if off := s.at("Api", "DisableExecuteApiEndpoint") == true; off != s.inProd() {
 		wrong("with a domain of its own the API still answers at its first address, or the reverse")
 	}
@@ -787,8 +798,12 @@ func checkDeployment(s *stack, wrong func(string, ...any)) {
 		if s.text(id, "AutoPublishAlias") != "live" || s.at(id, "AutoPublishAliasAllProperties") != true || s.text(id, "Tags", "configuration") != "unstamped" {
 			wrong("%s: a change of its settings would not be published", id)
 		}
-		if got := s.text(id, "DeploymentPreference", "Type"); got != want {
-			wrong("%s is deployed %s; want %s", id, got, want)
+		way := want
+		if id == "ConsoleFunction" {
+			way = "AllAtOnce" // see template.yaml
+		}
+		if got := s.text(id, "DeploymentPreference", "Type"); got != way {
+			wrong("%s is deployed %s; want %s", id, got, way)
 		}
 		if s.text(id, "DeploymentPreference", "Role") != s.roleARN("DeploymentRole") {
 			wrong("%s is deployed with a role that SAM makes", id)

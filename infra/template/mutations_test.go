@@ -98,6 +98,8 @@ func TestEveryCheckCanFail(t *testing.T) {
 		{"staff's routes for everybody", checkAPI, `DefaultAuthorizer: Staff`, `EnableIamAuthorizer: false`},
 		{"tokens of another issuer", checkAPI, `issuer: !If .*`, `issuer: https://other.example.org`},
 		{"a flood of hashes", checkAPI, ` *"POST /portal/\{org\}/sign-in": .*\n`, ``},
+		{"a console that may not ask the pool's sign-in", checkAPI, `\.ProviderURL\} https://\$\{StaffDomain\}[^"]*`, `.ProviderURL}`},
+		{"a console that may ask others", checkAPI, `\$\{Issuer\} \$\{IssuerOrigins\}`, `https:`},
 		{"a limit above the limit", checkAPI, `ThrottlingRateLimit: 20,`, `ThrottlingRateLimit: 2000,`},
 
 		{"parameters that never arrive", checkDeployment, `      AutoPublishAliasAllProperties: true\n`, ``},

@@ -49,7 +49,8 @@ func prod() template.Parameters {
 	return template.Parameters{
 		"Environment": "prod", "Senders": "example.org,example.com", "DomainName": "login.example.org",
 		"CertificateArn": "arn:aws:acm:eu-central-1:123456789012:certificate/00000000-0000-0000-0000-000000000000",
-		"Issuer":         "https://issuer.example.org", "Audience": "console", "AlarmEmail": "alarms@example.org",
+		"Issuer":         "https://issuer.example.org/staff", "Audience": "console", "IssuerOrigins": "https://login.example.org,https://keys.example.org",
+		"AlarmEmail":        "alarms@example.org",
 		"MemberConcurrency": "40", "PermissionsBoundary": "arn:aws:iam::123456789012:policy/boundary",
 	}
 }

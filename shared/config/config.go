@@ -4,7 +4,11 @@
 //		Profiles string        `env:"PROFILES_TABLE"`
 //		Single   string        `env:"SINGLE_QUEUE,url"`
 //		Again    time.Duration `env:"AGAIN"`
+//		Connect  []string      `env:"CONNECT,origins"`
 //	}
+//
+// Origins are addresses with spaces or commas between, of which the path is cut
+// off: "https://issuer.example.org/staff" is "https://issuer.example.org".
 //
 // Every variable is required: template.yaml sets exactly those that the
 // functions read, and a test compares the two. A default would only hide that
@@ -15,6 +19,7 @@ import (
 	"fmt"
 	"net/url"
 	"reflect"
+	"regexp"
 	"strings"
 	"time"
 )
@@ -63,6 +68,10 @@ func Read[T any](get func(name string) string) (T, error) {
 	return settings, nil
 }
 
+// host is a host as a Content-Security-Policy takes it: a quote, a semicolon or
+// a star would be another policy.
+var host = regexp.MustCompile(`^[A-Za-z0-9.-]+(:[0-9]+)?$`)
+
 // set puts text into the field; want says what it should have been.
 func set(field reflect.Value, kind, text string) (want string) {
 	switch p := field.Addr().Interface().(type) {
@@ -77,6 +86,20 @@ func set(field reflect.Value, kind, text string) (want string) {
 			return "a duration such as 1m30s"
 		}
 		*p = d
+	case *[]string:
+		if kind != "origins" {
+			panic("config: a list of " + kind)
+		}
+		for _, address := range strings.FieldsFunc(text, func(r rune) bool { return r == ' ' || r == ',' }) {
+			u, err := url.Parse(address)
+			if err != nil || u.Scheme != "https" && u.Scheme != "http" || !host.MatchString(u.Host) {
+				return "http or https addresses"
+			}
+			*p = append(*p, u.Scheme+"://"+u.Host)
+		}
+		if *p == nil {
+			return "http or https addresses"
+		}
 	default:
 		panic(fmt.Sprintf("config: a field of type %s", field.Type()))
 	}

@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -26,6 +27,35 @@ func TestRead(t *testing.T) {
 	want := environment{Table: "dev-profiles", Queue: "https://sqs.eu-central-1.amazonaws.com/123456789012/single", Again: 90 * time.Second}
 	if err != nil || got != want {
 		t.Errorf("Read = %+v, %v; want %+v", got, err, want)
+	}
+}
+
+func TestReadOrigins(t *testing.T) {
+	type environment struct {
+		Connect []string `env:"CONNECT,origins"`
+	}
+	for text, want := range map[string][]string{
+		"https://issuer.example.org":                                 {"https://issuer.example.org"},
+		"https://issuer.example.org/staff?a=b ":                      {"https://issuer.example.org"},
+		"https://a.example.org/pool  https://b.example.org:8443/":    {"https://a.example.org", "https://b.example.org:8443"},
+		"https://a.example.org,https://b.example.org,":               {"https://a.example.org", "https://b.example.org"},
+		"https://name:secret@issuer.example.org http://localhost:80": {"https://issuer.example.org", "http://localhost:80"},
+
+		",": {"invalid"}, "issuer.example.org": {"invalid"}, "ftp://issuer.example.org": {"invalid"}, "https://": {"invalid"}, "https://*.example.org": {"invalid"}, "https://a.example.org;script-src": {"invalid"},
+		"https://a.example.org 'unsafe-inline'": {"invalid"}, "https://a.example.org https:": {"invalid"}, "https://[::1]": {"invalid"}, "https://é.example.org": {"invalid"},
+	} {
+		got, err := config.Read[environment](func(string) string { return text })
+		if want := slices.Equal(want, []string{"invalid"}); want != (err != nil) {
+			t.Errorf("%q: %v", text, err)
+		} else if want {
+			if err.Error() != "config: environment variables invalid: CONNECT (http or https addresses)" {
+				t.Errorf("%q: %v", text, err)
+			}
+			continue
+		}
+		if d := cmp.Diff(want, got.Connect); d != "" {
+			t.Errorf("%q: %s", text, d)
+		}
 	}
 }
 
@@ -66,6 +96,11 @@ func TestReadNamesAllThatIsWrong(t *testing.T) {
 func TestReadRefusesWhatItCannotFill(t *testing.T) {
 	for name, fill := range map[string]func(){
 		"no tag": func() { _, _ = config.Read[struct{ A string }](func(string) string { return "x" }) },
+		"a list of anything": func() {
+			_, _ = config.Read[struct {
+				A []string `env:"A"`
+			}](func(string) string { return "1" })
+		},
 		"another type": func() {
 			_, _ = config.Read[struct {
 				A float64 `env:"A"`

@@ -71,7 +71,7 @@ type Handler func(context.Context, events.APIGatewayV2HTTPRequest) (events.APIGa
 type Routes map[string]Route
 
 // Route answers the requests of one route key. Make one with [Staff],
-// [Public], [Page] or [Files].
+// [Public], [Page] or [Files.Below].
 type Route struct {
 	serve func(context.Context, *call) (response, error)
 	// fail renders the problem that serve returned.

@@ -62,9 +62,10 @@ type ErrorPage struct {
 }
 
 const (
-	hsts      = "max-age=63072000; includeSubDomains"
-	maxFields = 20
-	maxAgent  = 512
+	hsts        = "max-age=63072000; includeSubDomains"
+	permissions = "camera=(), geolocation=(), microphone=(), payment=()"
+	maxFields   = 20
+	maxAgent    = 512
 )
 
 // hostName is what may stand in a policy: no quote, space, semicolon or star.
@@ -272,7 +273,7 @@ func (k *call) pageHeader(logo string) http.Header {
 		"X-Robots-Tag":               {"noindex"},
 		"Strict-Transport-Security":  {hsts},
 		"Cross-Origin-Opener-Policy": {"same-origin"},
-		"Permissions-Policy":         {"camera=(), geolocation=(), microphone=(), payment=()"},
+		"Permissions-Policy":         {permissions},
 	}
 }
 

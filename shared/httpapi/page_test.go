@@ -2,9 +2,7 @@ package httpapi_test
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/base64"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/http"
@@ -12,7 +10,6 @@ import (
 	"reflect"
 	"strings"
 	"testing"
-	"testing/fstest"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -354,56 +351,5 @@ func TestErrorPages(t *testing.T) {
 	})
 	if out, _ = serve(t, busy, httpapi.Config{}, e); out.StatusCode != 503 || out.Headers["Retry-After"] != "1" {
 		t.Errorf("%d %v", out.StatusCode, out.Headers)
-	}
-}
-
-func TestFiles(t *testing.T) {
-	script := []byte("let a = 1")
-	sum := sha256.Sum256(script)
-	hashed := "app." + hex.EncodeToString(sum[:4]) + ".js"
-	fsys := fstest.MapFS{"index.html": {Data: []byte("<!doctype html>")}, hashed: {Data: script}, "app.deadbeef.js": {Data: script},
-		"a/logo.png": {Data: []byte{0x89, 'P', 0xff}}, "x.svg": {Data: []byte("<svg/>")}}
-	route := httpapi.Files(fsys, "/", "https://issuer.example.com")
-	get := func(p string, change ...func(*request)) reply {
-		e := staffRequest("GET /{proxy+}", change...)
-		e.RawPath = p
-		out, _ := serve(t, route, httpapi.Config{}, e)
-		return out
-	}
-	for p, want := range map[string]struct {
-		kind, cache string
-		binary      bool
-	}{
-		"/":                {"text/html; charset=utf-8", "no-cache", false},
-		"/index.html":      {"text/html; charset=utf-8", "no-cache", false},
-		"/" + hashed:       {"text/javascript; charset=utf-8", "public, max-age=31536000, immutable", false},
-		"/app.deadbeef.js": {"text/javascript; charset=utf-8", "no-cache", false},
-		"/a/logo.png":      {"image/png", "no-cache", true},
-		"/x.svg":           {"image/svg+xml", "no-cache", false},
-	} {
-		out := get(p)
-		if out.StatusCode != 200 || out.Headers["Content-Type"] != want.kind || out.Headers["Cache-Control"] != want.cache || out.IsBase64Encoded != want.binary {
-			t.Errorf("%s: %d %v %v", p, out.StatusCode, out.Headers, out.IsBase64Encoded)
-		}
-		if !strings.Contains(out.Headers["Content-Security-Policy"], "connect-src 'self' https://issuer.example.com;") {
-			t.Errorf("%s: %s", p, out.Headers["Content-Security-Policy"])
-		}
-		tag := out.Headers["ETag"]
-		for _, seen := range []string{tag, "W/" + tag} {
-			if again := get(p, header("if-none-match", seen)); again.StatusCode != 304 || again.Body != "" || again.Headers["ETag"] != tag {
-				t.Errorf("%s: %d", p, again.StatusCode)
-			}
-		}
-		if again := get(p, header("if-none-match", `"other"`)); again.StatusCode != 200 {
-			t.Errorf("%s: %d", p, again.StatusCode)
-		}
-	}
-	if out := get("/a/logo.png"); out.Body != base64.StdEncoding.EncodeToString([]byte{0x89, 'P', 0xff}) {
-		t.Errorf("body %q", out.Body)
-	}
-	for _, p := range []string{"/none", "/a", "/a/", "//index.html", "/../index.html", "/a/../index.html", "/./index.html", "", "index.html", "/\x00"} {
-		if out := get(p); out.StatusCode != 404 {
-			t.Errorf("%q: %d", p, out.StatusCode)
-		}
 	}
 }

@@ -1,15 +1,22 @@
-// Command lambda is the console function on AWS. It reads no variable and
-// makes no client.
+// Command lambda is the console function on AWS. It makes no client.
 package main
 
 import (
-	"github.com/aws/aws-lambda-go/lambda"
+	"log/slog"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"github.com/memberkey/memberkey/functions/console"
+	"github.com/memberkey/memberkey/shared/bootstrap"
 	"github.com/memberkey/memberkey/shared/httpapi"
-	"github.com/memberkey/memberkey/shared/telemetry"
 )
 
+type environment struct {
+	Connect []string `env:"CONNECT,origins"` // where the staff's issuer answers
+}
+
 func main() {
-	lambda.Start(console.Routes().Handler(httpapi.Config{Log: telemetry.NewLogger()}))
+	bootstrap.Start(func(e environment, _ aws.Config, log *slog.Logger) any {
+		return console.Routes(e.Connect...).Handler(httpapi.Config{Log: log})
+	})
 }
