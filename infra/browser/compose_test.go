@@ -1042,9 +1042,9 @@ func TestN3NumbersGrow(t *testing.T) {
 	s := w.to("Counted slowly", w.person(nil))
 	p := w.signInAt("Manager", s.hash()+"/profiles")
 	p.see("Not counted yet.")
-	p.answers("GET", "/audience", 200,
-		`{"state": "counting", "version": 1, "mails": 900, "profiles": 1200, "skipped": {"no_email": 200}, "at": "2026-11-23T15:04:05Z"}`,
-		`{"state": "counting", "version": 1, "mails": 3000, "profiles": 3400, "skipped": {"no_email": 250}, "at": "2026-11-23T15:04:05Z"}`)
+	early := `{"state": "counting", "version": 1, "mails": 900, "profiles": 1200, "skipped": {"no_email": 200}, "at": "2026-11-23T15:04:05Z"}`
+	late := `{"state": "counting", "version": 1, "mails": 3000, "profiles": 3400, "skipped": {"no_email": 250}, "at": "2026-11-23T15:04:05Z"}`
+	p.answers("GET", "/audience", 200, early, early, early, late, late, late)
 	p.click("Count recipients")
 	p.see("Counting… 1,200 profiles so far")
 	p.see("Emails 900 People who are mailed 1,000 Left out 200")

@@ -34,6 +34,7 @@ export function address(parts, params = {}) {
 export function go(parts, params, {replace = false} = {}) {
   const hash = address(parts, params);
   if (!replace) { location.hash = hash; return; }
+  if (location.hash !== current.hash) return; // staff are on their way to another view already
   history.replaceState(null, "", hash);
   current = parse();
   watchers.forEach((watch) => watch(current));
