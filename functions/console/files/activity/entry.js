@@ -37,7 +37,7 @@ export function detailsOf({kind, detail = {}}) {
     if (id) lines.push(html`${label}: <a href=${address(["profiles", id])}>${id}</a>`);
   }
   for (const field of ["type", "status"]) if (rest[field]) lines.push(words.newOnly(labelOf(field), told(field, take(field))));
-  for (const [name, value] of Object.entries(rest)) lines.push(words.newOnly(name, value));
+  for (const [name, value] of Object.entries(rest)) lines.push(words.newOnly(words.part[name] ?? name.replaceAll("_", " "), value));
   return lines;
 }
 

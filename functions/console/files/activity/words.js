@@ -44,6 +44,10 @@ export const words = {
   by: {import: "by an import", member: "by the member", staff: "by staff"},
   because: (reason) => `Reason: ${reason}`,
   toMainContact: "Sent to the main contact",
+  part: {
+    created: "New", updated: "Changed", unchanged: "As stored", refused: "Refused", complete: "Complete", mails: "Emails", profiles: "Profiles",
+    as: "As profile",
+  },
   username: "Username",
   nothing: "none",
   switchedFrom: "From",
