@@ -681,6 +681,10 @@ func TestS3ProfileThenCredentials(t *testing.T) {
 	p.fill("Email", whole)
 	p.click("Save Profile")
 	p.dialog("Save these changes?")
+	p.see("Web Portal Credentials: as you typed them")
+	if value[bool](p, `document.querySelector("dialog").innerText.includes("The password stays")`) {
+		t.Error("the window says that the password stays, though credentials are saved with it")
+	}
 	p.clickCSS("dialog .button.primary") // the username moves, and with it the version of the credentials
 	p.see("The profile was saved, the credentials were not")
 	p.mark("General", "")

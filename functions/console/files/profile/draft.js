@@ -63,7 +63,7 @@ export function useDraft(profile) {
       });
     },
 
-    // choose settles a clash, for now: until it is saved the other way is open.
+    // choose settles a clash; until it is saved, staff may choose the other way.
     choose(name, choice) {
       const {typed, clashes} = now.current;
       update({typed: {...typed, [name]: clashes[name][choice]}, clashes: {...clashes, [name]: {...clashes[name], choice}}});

@@ -114,6 +114,6 @@ export function Edit({path, draft, tab, hidden, onUnsaved}) {
           ${tab === "activity" && html`<${Activity} path=${path} profile=${base} reads=${draft.reads} />`}
         </div>
       </div>
-      ${saving.asking && html`<${Effects} before=${base} stored=${draft.stored} ...${saving.asking} />`}
+      ${saving.asking && html`<${Effects} before=${base} stored=${draft.stored} logins=${credentials.unsaved} ...${saving.asking} />`}
     </div>`;
 }

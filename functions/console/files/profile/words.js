@@ -177,6 +177,8 @@ export const words = {
   usernameCannot: (name, why) => `${name} stays the username. ${why}`,
   usernameNone: "There is none yet.",
   effectLinks: "Links and sign-ins",
+  loginsToo: "Web Portal Credentials: as you typed them",
+  linksEndLogins: "Links that were sent before stop working, and whoever is signed in is signed out.",
   linksEnd: "Links that were sent before stop working, and whoever is signed in is signed out. The password stays.",
   linksEndNoPassword: "Links that were sent before stop working. Send a new one if they wait for it.",
   linksRest: "While they may not sign in, links and sign-ins do not work. Username and password are kept: if they may again, they sign in as before.",
